@@ -1,0 +1,1 @@
+//! The commands: serve, dev, check, explain, import and schema.

@@ -1,0 +1,1 @@
+//! The configuration compiler: text in, valid types or every fault at once out.

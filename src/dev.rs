@@ -1,0 +1,1 @@
+//! The embedded development identity server: speaks Kratos' public API over HTTP.

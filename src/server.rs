@@ -1,0 +1,1 @@
+//! Assembly: from a configuration to listening services, readiness and drain.

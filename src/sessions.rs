@@ -1,0 +1,1 @@
+//! Who is asking: the session behind a credential, cached, shared, and revoked at once.

@@ -1,0 +1,1 @@
+//! Self-service pages: renders the `ui.nodes` of any Kratos flow.
