@@ -1,1 +1,105 @@
 //! The one path from a request to a decision, shared by the proxy, the decision API and `explain`.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+
+use crate::decision::credentials::Credentials;
+use crate::decision::decide::{Captured, Decision, FRESH, Need, Permit, decide, needs, scope};
+use crate::decision::edits::Stamps;
+use crate::decision::index::Found;
+use crate::decision::policy::Policy;
+use crate::decision::refusal::Refusal;
+use crate::decision::request::RequestView;
+use crate::decision::rule::Rule;
+use crate::decision::session::{Answer, Caller, Session};
+use crate::sessions::{Resolved, Sessions};
+
+/// Who can say who asks.
+pub enum WhoAsks<'s> {
+    /// Kratos, through the cache.
+    Sessions(&'s Sessions),
+    /// Nobody is asked: the answer is supposed, for `explain`.
+    Supposed(Answer),
+}
+
+/// What became of a request.
+pub struct Verdict {
+    /// The rule that owns it, where one does.
+    pub rule: Option<Arc<Rule>>,
+    pub captures: Captured,
+    pub outcome: Result<Passage, Refusal>,
+    /// Who asked, where it was found out: for the log, also of refused requests.
+    pub session: Option<Arc<Session>>,
+    /// Session cookies that whoami gave and the client must get.
+    pub set_cookies: Vec<HeaderValue>,
+}
+
+/// A permit, and the headers that go with it.
+#[derive(Debug)]
+pub struct Passage {
+    pub permit: Permit,
+    pub stamps: Stamps,
+}
+
+impl Verdict {
+    fn refused(rule: Option<Arc<Rule>>, refusal: Refusal) -> Self {
+        Self { rule, captures: Vec::new(), outcome: Err(refusal), session: None, set_cookies: Vec::new() }
+    }
+}
+
+/// Decides one request: rule, credential, caller, decision, and the headers to set.
+pub async fn judge(policy: &Policy, request: &RequestView<'_>, who: &WhoAsks<'_>) -> Verdict {
+    let (rule, captures) = match policy.index.find(request) {
+        Found::Owner { owner, captures } => (policy.rule(owner), captures.to_owned_pairs()),
+        Found::MethodNotListed { allow } => return Verdict::refused(None, Refusal::MethodNotListed(allow.to_header())),
+        Found::Nothing => return Verdict::refused(None, Refusal::NoRule),
+        Found::Ambiguous(ambiguous) => return Verdict::refused(None, Refusal::Ambiguous(ambiguous)),
+    };
+    let credentials = Credentials::find(request.headers(), &policy.sources);
+    let mut resolved = match (needs(rule, who.presents(&credentials)), who) {
+        (Need::Nothing, _) => Resolved::from(Answer::fresh(Caller::Anonymous)),
+        (Need::Caller { within }, who) => who.resolve(&credentials, within, rule).await,
+    };
+    let mut decision = decide(rule, &resolved.answer, &scope(&resolved.answer, request, &captures), SystemTime::now());
+    if matches!(decision, Decision::AskAnew) {
+        let set_cookies = std::mem::take(&mut resolved.set_cookies);
+        resolved = who.resolve(&credentials, Some(FRESH), rule).await;
+        resolved.set_cookies.extend(set_cookies);
+        // An answer that had to be waited for longer than that is still the newest there can be.
+        resolved.answer.age = Duration::ZERO;
+        decision = decide(rule, &resolved.answer, &scope(&resolved.answer, request, &captures), SystemTime::now());
+    }
+    let outcome = match decision {
+        Decision::Permit(permit) => {
+            let stamps = resolved.stamps(policy, &permit, &scope(&resolved.answer, request, &captures));
+            Ok(Passage { permit, stamps })
+        }
+        Decision::Refuse(refusal) => Err(refusal),
+        // The second answer is fresh by construction; were it not, nobody may pass on it.
+        Decision::AskAnew => Err(Refusal::Outage),
+    };
+    let session = match &resolved.answer.caller {
+        Caller::Known(session) => Some(Arc::clone(session)),
+        Caller::Anonymous | Caller::Rejected | Caller::StepUpNeeded | Caller::Unknown(_) => None,
+    };
+    Verdict { rule: Some(Arc::clone(rule)), captures, outcome, session, set_cookies: resolved.set_cookies }
+}
+
+impl WhoAsks<'_> {
+    /// Whether there is anything to ask about. A supposed session stands for a credential.
+    fn presents(&self, credentials: &Credentials<'_>) -> bool {
+        match self {
+            Self::Sessions(_) => !credentials.is_empty(),
+            Self::Supposed(answer) => !matches!(answer.caller, Caller::Anonymous),
+        }
+    }
+
+    async fn resolve(&self, credentials: &Credentials<'_>, within: Option<Duration>, rule: &Rule) -> Resolved {
+        match self {
+            Self::Sessions(sessions) => sessions.resolve(credentials, within, rule.reads_facts()).await,
+            Self::Supposed(answer) => Resolved::from(answer.clone()),
+        }
+    }
+}

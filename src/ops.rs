@@ -1,1 +1,3 @@
 //! The operators' listener: health, metrics, rules, explain and forgetting sessions.
+
+pub mod settings;

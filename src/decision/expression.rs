@@ -1,0 +1,301 @@
+//! Expressions over the session, the identity and the request, in CEL.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use cel::common::ast::{EntryExpr, Expr};
+use cel::common::types::{CelMap, CelMapKey, CelNull, CelString};
+use cel::common::value::{CowVal, Val};
+use cel::context::VariableResolver;
+use cel::{Context, Env, IdedExpr, Program, Value};
+
+use crate::decision::request::RequestView;
+
+/// The longest expression accepted, in bytes.
+pub const MAX_LENGTH: usize = 4096;
+/// How deep brackets may nest: the parser recurses.
+const MAX_DEPTH: usize = 32;
+/// How deep `all`, `exists`, `map` and `filter` may nest: each level multiplies the time by the length of a list.
+const MAX_LOOPS: usize = 2;
+/// What an expression may name.
+pub const ROOTS: [&str; 3] = ["session", "identity", "request"];
+
+static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+
+/// A compiled expression.
+pub struct Expression {
+    source: Box<str>,
+    program: Program,
+    reads: Reads,
+}
+
+/// Which facts an expression reads, found when it is compiled.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Reads {
+    /// It names `session` or `identity`.
+    pub session: bool,
+    /// It names `request`: its value differs from one request to the next.
+    pub request: bool,
+    /// It reads `traits`, which users edit themselves.
+    pub traits: bool,
+}
+
+/// Why a text is not an expression.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ExpressionError {
+    #[error("the expression is empty")]
+    Empty,
+    #[error("the expression never has a value: whoami does not tell `{0}`")]
+    NeverTold(String),
+    #[error("not an expression: {0}")]
+    Syntax(String),
+    #[error("the expression is longer than {MAX_LENGTH} bytes")]
+    TooLong,
+    #[error("the expression nests more than {MAX_DEPTH} brackets")]
+    TooDeep,
+    #[error("the expression nests more than {MAX_LOOPS} of `all`, `exists`, `exists_one`, `filter`, `map`")]
+    TooManyLoops,
+    #[error("unknown name `{name}`: an expression may read `session`, `identity` and `request`")]
+    UnknownName { name: String },
+}
+
+impl Expression {
+    /// Compiles `source`.
+    ///
+    /// # Errors
+    /// Where it is no CEL, is too long or too deep, or names what no request has.
+    pub fn compile(source: &str) -> Result<Self, ExpressionError> {
+        if source.trim().is_empty() {
+            return Err(ExpressionError::Empty);
+        }
+        if source.len() > MAX_LENGTH {
+            return Err(ExpressionError::TooLong);
+        }
+        if depth(source) > MAX_DEPTH {
+            return Err(ExpressionError::TooDeep);
+        }
+        let program = ENVIRONMENT.compile(source).map_err(|error| {
+            let text = error.to_string();
+            // The parser draws the place below its first line; faults are one line here.
+            ExpressionError::Syntax(text.lines().next().unwrap_or_default().trim_start_matches("ERROR: ").to_owned())
+        })?;
+        let mut survey = Survey::default();
+        survey.visit(program.expression(), 0);
+        if let Some(name) = survey.unknown {
+            return Err(ExpressionError::UnknownName { name });
+        }
+        if let Some(name) = survey.never_told {
+            return Err(ExpressionError::NeverTold(name));
+        }
+        if survey.loops > MAX_LOOPS {
+            return Err(ExpressionError::TooManyLoops);
+        }
+        Ok(Self { source: source.into(), program, reads: survey.reads })
+    }
+
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    pub fn reads(&self) -> Reads {
+        self.reads
+    }
+
+    /// Whether the value is the boolean `true`. Anything else, an error included, is not.
+    pub fn holds(&self, scope: &Scope<'_>) -> bool {
+        matches!(self.value(scope), Some(Value::Bool(true)))
+    }
+
+    /// The value as text for a header: strings as they are, all else as JSON; null and errors are nothing.
+    pub fn text(&self, scope: &Scope<'_>) -> Option<String> {
+        match self.value(scope)? {
+            Value::Null => None,
+            Value::String(text) => Some(Arc::unwrap_or_clone(text)),
+            value => value.json().ok().map(|json| json.to_string()),
+        }
+    }
+
+    fn value(&self, scope: &Scope<'_>) -> Option<Value> {
+        let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
+        context.set_variable_resolver(scope);
+        self.program.execute(&context).ok()
+    }
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Expression({:?})", self.source)
+    }
+}
+
+/// How deep the brackets of `source` nest, those in strings included: a bound, not a parse.
+fn depth(source: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for byte in source.bytes() {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            // Each of these recurses as a bracket does.
+            b'!' | b'-' | b'?' => deepest = deepest.max(depth + 1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    // A run of prefix operators nests without brackets.
+    let run = source.split(|c: char| c != '!' && c != '-').map(str::len).max().unwrap_or(0);
+    deepest.max(run)
+}
+
+/// A walk over an expression that notes what it reads.
+#[derive(Default)]
+struct Survey {
+    bound: Vec<String>,
+    loops: usize,
+    never_told: Option<String>,
+    reads: Reads,
+    unknown: Option<String>,
+}
+
+impl Survey {
+    fn visit(&mut self, node: &IdedExpr, loops: usize) {
+        match &node.expr {
+            Expr::Unspecified | Expr::Literal(_) => {}
+            Expr::Ident(name) => self.name(name),
+            Expr::Select(select) => {
+                self.field(&select.field);
+                self.visit(&select.operand, loops);
+            }
+            Expr::Call(call) => {
+                // `identity["traits"]` reads the same as `identity.traits`.
+                for argument in &call.args {
+                    if let Expr::Literal(cel::common::ast::LiteralValue::String(text)) = &argument.expr {
+                        self.field(text.inner());
+                    }
+                }
+                for part in call.target.iter().map(AsRef::as_ref).chain(&call.args) {
+                    self.visit(part, loops);
+                }
+            }
+            Expr::List(list) => list.elements.iter().for_each(|element| self.visit(element, loops)),
+            Expr::Map(map) => map.entries.iter().for_each(|entry| self.entry(&entry.expr, loops)),
+            Expr::Struct(shape) => shape.entries.iter().for_each(|entry| self.entry(&entry.expr, loops)),
+            Expr::Comprehension(comprehension) => {
+                self.loops = self.loops.max(loops + 1);
+                self.visit(&comprehension.iter_range, loops);
+                let bound = self.bound.len();
+                self.bound.extend([comprehension.iter_var.clone(), comprehension.accu_var.clone()]);
+                self.bound.extend(comprehension.iter_var2.clone());
+                for part in
+                    [&comprehension.accu_init, &comprehension.loop_cond, &comprehension.loop_step, &comprehension.result]
+                {
+                    self.visit(part, loops + 1);
+                }
+                self.bound.truncate(bound);
+            }
+        }
+    }
+
+    fn entry(&mut self, entry: &EntryExpr, loops: usize) {
+        match entry {
+            EntryExpr::MapEntry(entry) => {
+                self.visit(&entry.key, loops);
+                self.visit(&entry.value, loops);
+            }
+            EntryExpr::StructField(field) => self.visit(&field.value, loops),
+        }
+    }
+
+    fn name(&mut self, name: &str) {
+        match name {
+            _ if self.bound.iter().any(|bound| bound == name) => {}
+            "session" | "identity" => self.reads.session = true,
+            "request" => self.reads.request = true,
+            // Names of types are values in CEL: `type(x) == string`.
+            "bool" | "bytes" | "double" | "int" | "list" | "map" | "null_type" | "string" | "type" | "uint" => {}
+            _ => self.unknown = self.unknown.take().or_else(|| Some(name.to_owned())),
+        }
+    }
+
+    fn field(&mut self, field: &str) {
+        match field {
+            "traits" => self.reads.traits = true,
+            "metadata_admin" | "credentials" => {
+                self.never_told = self.never_told.take().or_else(|| Some(field.to_owned()));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The session as expressions read it.
+pub struct Facts {
+    session: Box<dyn Val>,
+    identity: Box<dyn Val>,
+}
+
+impl Facts {
+    /// Takes the whole session, and its identity apart.
+    pub fn new(session: Value, identity: Value) -> Option<Self> {
+        Some(Self { session: session.try_into().ok()?, identity: identity.try_into().ok()? })
+    }
+}
+
+static NULL: CelNull = CelNull;
+
+/// What the expressions of one request can see.
+pub struct Scope<'r> {
+    facts: Option<&'r Facts>,
+    request: Option<&'r RequestView<'r>>,
+    captures: &'r [(Box<str>, Box<str>)],
+}
+
+impl<'r> Scope<'r> {
+    pub fn new(facts: Option<&'r Facts>, request: &'r RequestView<'r>, captures: &'r [(Box<str>, Box<str>)]) -> Self {
+        Self { facts, request: Some(request), captures }
+    }
+
+    /// A scope for expressions that read the session alone.
+    pub fn of_session(facts: Option<&'r Facts>) -> Self {
+        Self { facts, request: None, captures: &[] }
+    }
+
+    fn request(&self) -> Option<CelMap<'r>> {
+        let request = self.request?;
+        let captures = self.captures.iter().map(|(name, value)| (key(name), text(value))).collect();
+        let mut headers = std::collections::HashMap::<CelMapKey<'_>, Box<dyn Val>>::new();
+        for name in request.headers().keys() {
+            // A client that repeats a header gets its first value read, as most services do.
+            if let Some(value) = request.headers().get(name).and_then(|value| value.to_str().ok()) {
+                headers.insert(key(name.as_str()), text(value));
+            }
+        }
+        let map = std::collections::HashMap::<CelMapKey<'_>, Box<dyn Val>>::from([
+            (key("method"), text(request.method().as_str())),
+            (key("host"), text(request.host().name())),
+            (key("path"), text(&request.path().decoded())),
+            (key("query"), text(request.query().unwrap_or_default())),
+            (key("headers"), Box::new(CelMap::from(headers)) as Box<dyn Val>),
+            (key("captures"), Box::new(CelMap::from(std::collections::HashMap::from_iter::<Vec<_>>(captures)))),
+        ]);
+        Some(CelMap::from(map))
+    }
+}
+
+fn key(name: &str) -> CelMapKey<'static> {
+    CelMapKey::from(name.to_owned())
+}
+
+fn text(value: &str) -> Box<dyn Val> {
+    Box::new(CelString::from(value.to_owned()))
+}
+
+impl VariableResolver for Scope<'_> {
+    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        match variable {
+            "session" => Some(self.facts.map_or(CowVal::Borrowed(&NULL), |facts| CowVal::Borrowed(&*facts.session))),
+            "identity" => Some(self.facts.map_or(CowVal::Borrowed(&NULL), |facts| CowVal::Borrowed(&*facts.identity))),
+            "request" => Some(self.request().map_or(CowVal::Borrowed(&NULL), CowVal::owned)),
+            _ => None,
+        }
+    }
+}

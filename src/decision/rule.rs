@@ -1,0 +1,96 @@
+//! A rule: which requests it owns is the index's affair, what it demands of them is said here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::decision::expression::Expression;
+use crate::decision::session::Aal;
+use crate::decision::template::HeaderTemplate;
+use crate::decision::upstream::Upstream;
+
+/// What a request of this rule must bring, and what becomes of it.
+#[derive(Debug)]
+pub struct Rule {
+    pub id: Box<str>,
+    pub access: Access,
+    /// A condition that must hold besides; it sees a null session where there is none.
+    pub when: Option<Expression>,
+    pub headers: Vec<HeaderTemplate>,
+    pub on_refusal: OnRefusal,
+    /// The service also gets the one credential that decided.
+    pub forward_credentials: bool,
+    /// Absent: the rule answers decisions only.
+    pub target: Option<Target>,
+}
+
+/// Who may pass.
+#[derive(Clone, Debug)]
+pub enum Access {
+    Deny,
+    /// Anyone; who has a session is named.
+    Optional { on_outage: OnOutage },
+    /// Anyone; Kratos is not asked.
+    Public,
+    Session(Demands),
+}
+
+/// What a session must be to pass.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Demands {
+    /// At least this much assurance; the default asks for nothing beyond a session.
+    pub aal: Aal,
+    /// The user signed in no longer ago than this.
+    pub authenticated_within: Option<Duration>,
+    /// Kratos vouched for it no longer ago than this; zero: for this very request.
+    pub checked_within: Option<Duration>,
+    /// The identity has a verified address.
+    pub verified: bool,
+}
+
+/// What happens on an optional rule when a credential could not be judged.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnOutage {
+    /// The request passes unnamed.
+    Anonymous,
+    /// The request is refused with 503.
+    #[default]
+    Refuse,
+}
+
+/// How a refusal is dressed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnRefusal {
+    /// Redirects for navigations, JSON for everyone else.
+    #[default]
+    Auto,
+    /// JSON for everyone.
+    Json,
+    /// Redirects for navigations and for whatever else is safe to repeat.
+    Redirect,
+}
+
+/// Where a permitted request goes.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// Kratos' public API.
+    Kratos(Arc<Upstream>),
+    /// The gateway's own sign-in pages.
+    Pages,
+    Service(Arc<Upstream>),
+}
+
+impl Rule {
+    /// Whether deciding or rendering this rule needs the session's facts, beyond the fields every session has.
+    pub fn reads_facts(&self) -> bool {
+        self.when.as_ref().is_some_and(|when| when.reads().session)
+            || self.headers.iter().any(|header| header.reads().session)
+    }
+
+    /// How old an answer of Kratos may be for this rule.
+    pub fn checked_within(&self) -> Option<Duration> {
+        match &self.access {
+            Access::Session(demands) => demands.checked_within,
+            Access::Deny | Access::Optional { .. } | Access::Public => None,
+        }
+    }
+}

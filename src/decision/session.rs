@@ -1,0 +1,99 @@
+//! What is known of the one who asks: a session that Kratos vouched for, or why there is none.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+
+use crate::decision::expression::Facts;
+
+/// How strongly a session was authenticated. Kratos never gives more than two factors.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Aal {
+    /// No factor that counts.
+    Aal0,
+    /// One factor.
+    #[default]
+    Aal1,
+    /// Two factors.
+    Aal2,
+    /// Reserved by Kratos' schema; stronger than two factors.
+    Aal3,
+}
+
+impl Aal {
+    /// Reads Kratos' spelling, `aal0` to `aal3`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "aal0" => Some(Self::Aal0),
+            "aal1" => Some(Self::Aal1),
+            "aal2" => Some(Self::Aal2),
+            "aal3" => Some(Self::Aal3),
+            _ => None,
+        }
+    }
+}
+
+/// An active session, as whoami described it.
+///
+/// Its ids are UUIDs and it was not expired when it was made: whoever builds one has checked that.
+pub struct Session {
+    pub id: Box<str>,
+    pub identity: Box<str>,
+    pub expires_at: SystemTime,
+    pub authenticated_at: SystemTime,
+    pub aal: Aal,
+    /// Whether the identity has a verified address.
+    pub verified: bool,
+    /// The identity's id, ready to be stamped on a request.
+    pub stamp: HeaderValue,
+    /// All that expressions can read. Absent where no rule of the policy reads any, to save its memory.
+    pub facts: Option<Facts>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("identity", &self.identity).field("aal", &self.aal).finish_non_exhaustive()
+    }
+}
+
+/// Who asks.
+///
+/// Five cases, and not an `Option`: "no credential", "refused" and "could not be asked" must never be mixed up.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// The request carries no credential.
+    Anonymous,
+    /// Kratos vouched for this session.
+    Known(Arc<Session>),
+    /// Kratos refused the credential.
+    Rejected,
+    /// Kratos knows the session and demands a second factor before it says more.
+    StepUpNeeded,
+    /// Kratos could not be asked.
+    Unknown(Outage),
+}
+
+/// Why Kratos could not be asked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Outage {
+    /// It is away, too slow, or answers nonsense.
+    Away,
+    /// It asks for patience; its `Retry-After` as it came.
+    Throttled(Option<HeaderValue>),
+}
+
+/// A caller, and how long ago Kratos said so.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub caller: Caller,
+    pub age: Duration,
+}
+
+impl Answer {
+    /// An answer given this very moment.
+    pub fn fresh(caller: Caller) -> Self {
+        Self { caller, age: Duration::ZERO }
+    }
+}

@@ -1,0 +1,135 @@
+//! Headers that a rule sets: text with holes that the session and the request fill.
+
+use http::{HeaderName, HeaderValue};
+
+use crate::decision::expression::{Expression, ExpressionError, Reads, Scope};
+
+/// A header whose value is a template.
+#[derive(Debug)]
+pub struct HeaderTemplate {
+    name: HeaderName,
+    /// The name as the configuration spells it, for people and for HTTP/1 services that care.
+    spelling: Box<str>,
+    parts: Vec<Part>,
+}
+
+#[derive(Debug)]
+enum Part {
+    Hole(Expression),
+    Text(Box<str>),
+}
+
+/// Why a text is not a header template.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum TemplateError {
+    #[error("in `${{{hole}}}`: {error}")]
+    Hole { hole: String, error: ExpressionError },
+    #[error("`{0}` is not a header name")]
+    Name(String),
+    #[error("the value has a control character, which no header may carry")]
+    ControlCharacter,
+    #[error("`${{` is not closed by a `}}`")]
+    Unclosed,
+}
+
+impl HeaderTemplate {
+    /// Parses a header's name and the template of its value. `${…}` is a hole, `$${` stands for `${` itself.
+    ///
+    /// # Errors
+    /// Where the name is none, a hole does not compile, or the text cannot be in a header.
+    pub fn parse(spelling: &str, template: &str) -> Result<Self, TemplateError> {
+        let name = HeaderName::try_from(spelling).map_err(|_| TemplateError::Name(spelling.to_owned()))?;
+        let mut parts = Vec::new();
+        let mut text = String::new();
+        let mut rest = template;
+        while let Some(dollar) = rest.find('$') {
+            text.push_str(&rest[..dollar]);
+            rest = &rest[dollar..];
+            if let Some(after) = rest.strip_prefix("$${") {
+                text.push_str("${");
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix("${") {
+                let end = hole_end(after).ok_or(TemplateError::Unclosed)?;
+                let hole = &after[..end];
+                let expression = Expression::compile(hole)
+                    .map_err(|error| TemplateError::Hole { hole: hole.to_owned(), error })?;
+                if !text.is_empty() {
+                    parts.push(Part::Text(std::mem::take(&mut text).into()));
+                }
+                parts.push(Part::Hole(expression));
+                rest = &after[end + 1..];
+            } else {
+                text.push('$');
+                rest = &rest[1..];
+            }
+        }
+        text.push_str(rest);
+        if text.chars().any(char::is_control) {
+            return Err(TemplateError::ControlCharacter);
+        }
+        if !text.is_empty() || parts.is_empty() {
+            parts.push(Part::Text(text.into()));
+        }
+        Ok(Self { name, spelling: spelling.into(), parts })
+    }
+
+    pub fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    pub fn spelling(&self) -> &str {
+        &self.spelling
+    }
+
+    /// What all holes together read.
+    pub fn reads(&self) -> Reads {
+        let mut all = Reads::default();
+        for part in &self.parts {
+            if let Part::Hole(expression) = part {
+                let reads = expression.reads();
+                all.session |= reads.session;
+                all.request |= reads.request;
+                all.traits |= reads.traits;
+            }
+        }
+        all
+    }
+
+    /// The value, or nothing where a hole has none or a control character would get into the header.
+    ///
+    /// Such a value is not cleaned: `ad\nmin` must not become `admin`.
+    pub fn render(&self, scope: &Scope<'_>) -> Option<HeaderValue> {
+        let mut value = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Hole(expression) => value.push_str(&expression.text(scope)?),
+                Part::Text(text) => value.push_str(text),
+            }
+        }
+        if value.chars().any(char::is_control) {
+            return None;
+        }
+        HeaderValue::try_from(value).ok()
+    }
+}
+
+/// Where the hole that begins `text` ends: its `}`, not one within a string or a map of the expression.
+fn hole_end(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match (quote, byte) {
+            _ if escaped => escaped = false,
+            (Some(_), b'\\') => escaped = true,
+            (Some(open), _) if open == byte => quote = None,
+            (Some(_), _) => {}
+            (None, b'"' | b'\'') => quote = Some(byte),
+            (None, b'{') => depth += 1,
+            (None, b'}') if depth == 0 => return Some(at),
+            (None, b'}') => depth -= 1,
+            (None, _) => {}
+        }
+    }
+    None
+}
