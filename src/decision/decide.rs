@@ -48,13 +48,13 @@ impl Permit {
     pub fn stamps(&self, policy: &Policy, scope: &Scope<'_>) -> Stamps {
         let identity = self.session.as_ref().map(|session| Stamp {
             name: policy.identity_header.name.clone(),
-            spelling: policy.identity_header.spelling.clone(),
+            spelling: Arc::clone(&policy.identity_header.spelling),
             value: session.stamp.clone(),
         });
         let headers = self.rule.headers.iter().filter_map(|header| {
             Some(Stamp {
                 name: header.name().clone(),
-                spelling: header.spelling().into(),
+                spelling: Arc::clone(header.spelling()),
                 value: header.render(scope)?,
             })
         });

@@ -13,7 +13,7 @@ use crate::decision::names::FoldedNames;
 pub struct Stamp {
     pub name: HeaderName,
     /// The name as the configuration spells it.
-    pub spelling: Box<str>,
+    pub spelling: Arc<str>,
     pub value: HeaderValue,
 }
 
@@ -21,7 +21,7 @@ pub struct Stamp {
 #[derive(Clone, Debug)]
 pub enum Edit {
     Remove(HeaderName),
-    Set { name: HeaderName, spelling: Box<str>, value: HeaderValue },
+    Set { name: HeaderName, spelling: Arc<str>, value: HeaderValue },
 }
 
 /// The names that no client may send, on any rule of the policy.

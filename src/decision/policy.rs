@@ -51,7 +51,7 @@ impl Policy {
 pub struct IdentityHeader {
     pub name: HeaderName,
     /// As configured.
-    pub spelling: Box<str>,
+    pub spelling: Arc<str>,
 }
 
 /// Where browsers without a session are sent.

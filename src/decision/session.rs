@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
+use uuid::Uuid;
 
 use crate::decision::expression::Facts;
 
@@ -12,9 +13,9 @@ use crate::decision::expression::Facts;
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Aal {
     /// No factor that counts.
+    #[default]
     Aal0,
     /// One factor.
-    #[default]
     Aal1,
     /// Two factors.
     Aal2,
@@ -37,10 +38,10 @@ impl Aal {
 
 /// An active session, as whoami described it.
 ///
-/// Its ids are UUIDs and it was not expired when it was made: whoever builds one has checked that.
+/// It was active and not expired when it was made: whoever builds one has checked that.
 pub struct Session {
-    pub id: Box<str>,
-    pub identity: Box<str>,
+    pub id: Uuid,
+    pub identity: Uuid,
     pub expires_at: SystemTime,
     pub authenticated_at: SystemTime,
     pub aal: Aal,

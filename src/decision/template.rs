@@ -1,5 +1,7 @@
 //! Headers that a rule sets: text with holes that the session and the request fill.
 
+use std::sync::Arc;
+
 use http::{HeaderName, HeaderValue};
 
 use crate::decision::expression::{Expression, ExpressionError, Reads, Scope};
@@ -9,7 +11,7 @@ use crate::decision::expression::{Expression, ExpressionError, Reads, Scope};
 pub struct HeaderTemplate {
     name: HeaderName,
     /// The name as the configuration spells it, for people and for HTTP/1 services that care.
-    spelling: Box<str>,
+    spelling: Arc<str>,
     parts: Vec<Part>,
 }
 
@@ -77,7 +79,7 @@ impl HeaderTemplate {
         &self.name
     }
 
-    pub fn spelling(&self) -> &str {
+    pub fn spelling(&self) -> &Arc<str> {
         &self.spelling
     }
 

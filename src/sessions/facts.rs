@@ -1,0 +1,42 @@
+//! Kratos' JSON as values that expressions can read.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cel::Value;
+use cel::objects::{Key, Map};
+
+use crate::decision::expression::Facts;
+
+/// Reads a session's JSON. Nothing where it is no object with an identity.
+pub(crate) fn read(body: &[u8]) -> Option<Facts> {
+    let mut session = serde_json::from_slice::<serde_json::Value>(body).ok()?;
+    let identity = session.get_mut("identity")?;
+    // whoami never has these; were they there, no header and no condition may read them.
+    if let Some(identity) = identity.as_object_mut() {
+        identity.remove("credentials");
+        identity.remove("metadata_admin");
+    }
+    let identity = value(identity);
+    Facts::new(value(&session), identity)
+}
+
+/// Whole numbers become integers whatever their sign, so that `level == 3` means what it says.
+fn value(json: &serde_json::Value) -> Value {
+    match json {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(flag) => Value::Bool(*flag),
+        serde_json::Value::Number(number) => number
+            .as_i64()
+            .map(Value::Int)
+            .or_else(|| number.as_u64().map(Value::UInt))
+            .or_else(|| number.as_f64().map(Value::Float))
+            .unwrap_or(Value::Null),
+        serde_json::Value::String(text) => Value::String(Arc::new(text.clone())),
+        serde_json::Value::Array(items) => Value::List(Arc::new(items.iter().map(value).collect())),
+        serde_json::Value::Object(fields) => {
+            let map = fields.iter().map(|(name, field)| (Key::String(Arc::new(name.clone())), value(field)));
+            Value::Map(Map { map: Arc::new(map.collect::<HashMap<_, _>>()) })
+        }
+    }
+}
