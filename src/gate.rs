@@ -11,7 +11,7 @@ use crate::decision::edits::Stamps;
 use crate::decision::index::Found;
 use crate::decision::policy::Policy;
 use crate::decision::refusal::Refusal;
-use crate::decision::request::RequestView;
+use crate::decision::request::{RequestView, is_forbidden_method};
 use crate::decision::rule::Rule;
 use crate::decision::session::{Answer, Caller, Session};
 use crate::sessions::{Resolved, Sessions};
@@ -51,9 +51,18 @@ impl Verdict {
 
 /// Decides one request: rule, credential, caller, decision, and the headers to set.
 pub async fn judge(policy: &Policy, request: &RequestView<'_>, who: &WhoAsks<'_>) -> Verdict {
+    if is_forbidden_method(request.method()) {
+        return Verdict::refused(None, Refusal::MethodNotListed(HeaderValue::from_static("")));
+    }
     let (rule, captures) = match policy.index.find(request) {
-        Found::Owner { owner, captures } => (policy.rule(owner), captures.to_owned_pairs()),
-        Found::MethodNotListed { allow } => return Verdict::refused(None, Refusal::MethodNotListed(allow.to_header())),
+        Found::Owner { owner, captures } => {
+            let owned = captures.iter().map(|(name, value)| (name.into(), value.into())).collect::<Captured>();
+            (policy.rule(owner), owned)
+        }
+        Found::MethodNotListed { allow } => {
+            let allow = HeaderValue::try_from(allow.to_string()).unwrap_or(HeaderValue::from_static(""));
+            return Verdict::refused(None, Refusal::MethodNotListed(allow));
+        }
         Found::Nothing => return Verdict::refused(None, Refusal::NoRule),
         Found::Ambiguous(ambiguous) => return Verdict::refused(None, Refusal::Ambiguous(ambiguous)),
     };

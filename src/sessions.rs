@@ -269,7 +269,11 @@ impl Shared {
 impl Resolved {
     fn known(entry: Arc<Entry>, age: Duration, mut set_cookies: Vec<HeaderValue>) -> Self {
         set_cookies.extend(entry.take_cookies());
-        Self { answer: Answer { caller: Caller::Known(Arc::clone(&entry.session)), age }, set_cookies, entry: Some(entry) }
+        Self {
+            answer: Answer { caller: Caller::Known(Arc::clone(&entry.session)), age },
+            set_cookies,
+            entry: Some(entry),
+        }
     }
 
     /// The headers of a permit, rendered once per session and rule where they do not depend on the request.

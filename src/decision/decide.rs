@@ -66,14 +66,18 @@ impl Permit {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Need {
     /// Who asks, by an answer of Kratos no older than this, or of any age that the cache keeps.
-    Caller { within: Option<Duration> },
+    Caller {
+        within: Option<Duration>,
+    },
     Nothing,
 }
 
 /// What must be known to decide a request of this rule.
 pub fn needs(rule: &Rule, has_credentials: bool) -> Need {
     match &rule.access {
-        Access::Session(_) | Access::Optional { .. } if has_credentials => Need::Caller { within: rule.checked_within() },
+        Access::Session(_) | Access::Optional { .. } if has_credentials => {
+            Need::Caller { within: rule.checked_within() }
+        }
         Access::Session(_) | Access::Optional { .. } | Access::Deny | Access::Public => Need::Nothing,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::decision::credentials::{Credential, Credentials, SESSION_TOKEN, Sources, bearer_token, is_session_cookie};
+use crate::decision::credentials::{Credential, SESSION_TOKEN, Sources, bearer_token, is_session_cookie};
 use crate::decision::names::FoldedNames;
 
 /// One header that the gateway sets.

@@ -185,9 +185,12 @@ impl Survey {
                 let bound = self.bound.len();
                 self.bound.extend([comprehension.iter_var.clone(), comprehension.accu_var.clone()]);
                 self.bound.extend(comprehension.iter_var2.clone());
-                for part in
-                    [&comprehension.accu_init, &comprehension.loop_cond, &comprehension.loop_step, &comprehension.result]
-                {
+                for part in [
+                    &comprehension.accu_init,
+                    &comprehension.loop_cond,
+                    &comprehension.loop_step,
+                    &comprehension.result,
+                ] {
                     self.visit(part, loops + 1);
                 }
                 self.bound.truncate(bound);
@@ -272,7 +275,7 @@ impl<'r> Scope<'r> {
         let map = std::collections::HashMap::<CelMapKey<'_>, Box<dyn Val>>::from([
             (key("method"), text(request.method().as_str())),
             (key("host"), text(request.host().name())),
-            (key("path"), text(&request.path().decoded())),
+            (key("path"), text(request.decoded_path())),
             (key("query"), text(request.query().unwrap_or_default())),
             (key("headers"), Box::new(CelMap::from(headers)) as Box<dyn Val>),
             (key("captures"), Box::new(CelMap::from(std::collections::HashMap::from_iter::<Vec<_>>(captures)))),

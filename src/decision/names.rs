@@ -100,7 +100,8 @@ mod tests {
     #[test]
     fn forwarding_names_are_found_by_prefix_and_whole() {
         let names = forwarding();
-        for found in ["x-forwarded-for", "x_forwarded_user", "cf-connecting-ip", "cf_ipcountry", "remote_user", "forwarded"]
+        for found in
+            ["x-forwarded-for", "x_forwarded_user", "cf-connecting-ip", "cf_ipcountry", "remote_user", "forwarded"]
         {
             assert!(names.contains(&name(found)), "{found}");
         }

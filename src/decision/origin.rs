@@ -128,10 +128,7 @@ mod tests {
     #[test]
     fn a_trusted_proxy_is_appended_to_and_names_the_scheme() {
         let headers = [("x-forwarded-for", "1.2.3.4"), ("x-forwarded-proto", "HTTPS")];
-        assert_eq!(
-            from("10.0.0.1", &headers).unwrap(),
-            ("1.2.3.4".into(), Scheme::Https, "1.2.3.4, 10.0.0.1".into())
-        );
+        assert_eq!(from("10.0.0.1", &headers).unwrap(), ("1.2.3.4".into(), Scheme::Https, "1.2.3.4, 10.0.0.1".into()));
     }
 
     #[test]

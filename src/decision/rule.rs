@@ -28,7 +28,9 @@ pub struct Rule {
 pub enum Access {
     Deny,
     /// Anyone; who has a session is named.
-    Optional { on_outage: OnOutage },
+    Optional {
+        on_outage: OnOutage,
+    },
     /// Anyone; Kratos is not asked.
     Public,
     Session(Demands),

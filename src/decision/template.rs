@@ -53,8 +53,8 @@ impl HeaderTemplate {
             } else if let Some(after) = rest.strip_prefix("${") {
                 let end = hole_end(after).ok_or(TemplateError::Unclosed)?;
                 let hole = &after[..end];
-                let expression = Expression::compile(hole)
-                    .map_err(|error| TemplateError::Hole { hole: hole.to_owned(), error })?;
+                let expression =
+                    Expression::compile(hole).map_err(|error| TemplateError::Hole { hole: hole.to_owned(), error })?;
                 if !text.is_empty() {
                     parts.push(Part::Text(std::mem::take(&mut text).into()));
                 }

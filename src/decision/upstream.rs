@@ -27,7 +27,11 @@ pub struct Endpoint {
 impl Endpoint {
     /// `host:port`, an IPv6 address in brackets: what a Host header says.
     pub fn authority(&self) -> String {
-        if self.host.contains(':') { format!("[{}]:{}", self.host, self.port) } else { format!("{}:{}", self.host, self.port) }
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
     }
 }
 

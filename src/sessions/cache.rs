@@ -156,7 +156,13 @@ impl Cache {
     /// Keeps what a look-up brought, unless it was revoked since `began`.
     ///
     /// The check and the insertion are one step under the ledger's lock: between them no request may see the entry.
-    pub(crate) fn insert(&self, key: Key, prints: &[Print], began: Sequence, found: Found) -> Result<Arc<Entry>, Revoked> {
+    pub(crate) fn insert(
+        &self,
+        key: Key,
+        prints: &[Print],
+        began: Sequence,
+        found: Found,
+    ) -> Result<Arc<Entry>, Revoked> {
         let mut marks = prints.iter().map(|print| Mark::Credential(*print)).collect::<SmallVec<[Mark; 4]>>();
         marks.push(Mark::Session(found.session.id));
         marks.push(Mark::Identity(found.session.identity));
@@ -193,7 +199,13 @@ impl Cache {
     }
 
     /// Keeps a refusal for a moment, and drops the session that it refuses.
-    pub(crate) fn refuse(&self, key: Key, prints: &[Print], began: Sequence, negative: Negative) -> Result<(), Revoked> {
+    pub(crate) fn refuse(
+        &self,
+        key: Key,
+        prints: &[Print],
+        began: Sequence,
+        negative: Negative,
+    ) -> Result<(), Revoked> {
         let marks = prints.iter().map(|print| Mark::Credential(*print)).collect::<SmallVec<[Mark; 4]>>();
         let ledger = self.ledger.lock();
         if ledger.journal.voids(began, &marks) {

@@ -84,10 +84,7 @@ mod tests {
     #[test]
     fn a_secret_is_the_same_wherever_it_is_carried() {
         let prints = Fingerprints::new();
-        assert_eq!(
-            prints.print(Credential::Token(b"x").secret()),
-            prints.print(Credential::Bearer(b"x").secret())
-        );
+        assert_eq!(prints.print(Credential::Token(b"x").secret()), prints.print(Credential::Bearer(b"x").secret()));
         assert_ne!(prints.print(b"x"), Fingerprints::new().print(b"x"), "each process has its own key");
     }
 }

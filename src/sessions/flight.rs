@@ -44,7 +44,9 @@ impl Flights {
     /// Joins the look-up of `key` if it began at `not_before` or later, else begins one.
     pub(crate) fn board(self: &Arc<Self>, key: Key, prints: &[Print], not_before: Option<Instant>) -> Boarding {
         let mut running = self.running.lock();
-        if let Some(flight) = running.get(&key).filter(|flight| not_before.is_none_or(|earliest| flight.began_at >= earliest)) {
+        if let Some(flight) =
+            running.get(&key).filter(|flight| not_before.is_none_or(|earliest| flight.began_at >= earliest))
+        {
             return Boarding::Joined(Arc::clone(flight));
         }
         let (sender, receiver) = watch::channel(None);
@@ -60,9 +62,7 @@ impl Flights {
             running.clear();
             return;
         }
-        running.retain(|_, flight| {
-            !flight.prints.iter().any(|print| marks.contains(&Mark::Credential(*print)))
-        });
+        running.retain(|_, flight| !flight.prints.iter().any(|print| marks.contains(&Mark::Credential(*print))));
     }
 }
 

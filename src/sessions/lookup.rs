@@ -171,7 +171,7 @@ impl Shared {
             }
         }
         self.metrics.whoami(result, took);
-        self.metrics.circuit(self.circuit.is_open());
+        self.metrics.circuit_open(self.circuit.is_open());
     }
 
     pub(crate) fn count(&self, lookup: Lookup) {

@@ -26,7 +26,11 @@ const HEALTH_TTL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) enum Reply {
     /// An active session, for how long at most it may be kept, and session cookies for the client.
-    Active { session: Session, keep_for: Option<Duration>, cookies: Vec<HeaderValue> },
+    Active {
+        session: Session,
+        keep_for: Option<Duration>,
+        cookies: Vec<HeaderValue>,
+    },
     /// No answer, a failing one, or nonsense; and the cause, for operators.
     Failed(Failure, String),
     Rejected,
@@ -65,10 +69,7 @@ pub struct ClientError(#[from] reqwest::Error);
 
 impl Whoami {
     pub(crate) fn new(settings: &Settings) -> Result<Self, ClientError> {
-        Ok(Self {
-            target: RwLock::new(Arc::new(Target::new(settings)?)),
-            health: tokio::sync::Mutex::new(None),
-        })
+        Ok(Self { target: RwLock::new(Arc::new(Target::new(settings)?)), health: tokio::sync::Mutex::new(None) })
     }
 
     pub(crate) fn point_at(&self, settings: &Settings) -> Result<(), ClientError> {
@@ -135,7 +136,8 @@ impl Target {
     }
 
     async fn ask(&self, credentials: &HeaderMap, session_cookies: &[Vec<u8>], with_facts: bool) -> Reply {
-        let request = self.client.get(self.whoami.clone()).headers(credentials.clone()).header("accept", "application/json");
+        let request =
+            self.client.get(self.whoami.clone()).headers(credentials.clone()).header("accept", "application/json");
         let mut response = match request.send().await {
             Ok(response) => response,
             // The error's own text may hold the URL but never a header.
@@ -188,7 +190,9 @@ fn insert(headers: &mut HeaderMap, name: http::HeaderName, value: &[u8]) {
 fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], session_cookies: &[Vec<u8>], with_facts: bool) -> Reply {
     match status {
         StatusCode::OK => match parse_session(body, with_facts) {
-            Ok(session) => Reply::Active { session, keep_for: keep_for(headers), cookies: cookies(headers, session_cookies) },
+            Ok(session) => {
+                Reply::Active { session, keep_for: keep_for(headers), cookies: cookies(headers, session_cookies) }
+            }
             Err(SessionError::Inactive) => Reply::Rejected,
             Err(error @ SessionError::Malformed(_)) => nonsense(&error.to_string()),
         },
@@ -383,7 +387,8 @@ mod tests {
     #[test]
     fn an_unknown_assurance_level_promises_nothing() {
         for (level, aal) in [("aal1", Aal::Aal1), ("aal2", Aal::Aal2), ("", Aal::Aal0), ("aal9", Aal::Aal0)] {
-            let parsed = parse_session(session(|s| s["authenticator_assurance_level"] = level.into()).as_bytes(), false);
+            let parsed =
+                parse_session(session(|s| s["authenticator_assurance_level"] = level.into()).as_bytes(), false);
             assert_eq!(parsed.unwrap().aal, aal, "{level}");
         }
     }
