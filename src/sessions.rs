@@ -10,6 +10,8 @@ mod journal;
 mod lookup;
 mod memo;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 pub mod whoami;
 
 use std::sync::Arc;
