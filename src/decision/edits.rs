@@ -120,3 +120,67 @@ pub fn join_cookies(headers: &HeaderMap) -> Option<Edit> {
 
 /// The stamps of one permit, shared between the requests of a session where they do not depend on the request.
 pub type Stamps = Arc<[Stamp]>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::credentials::Credentials;
+
+    /// The edits toward a service in words.
+    fn edited(headers: &[(&'static str, &'static str)], known: bool, forward: bool) -> Vec<String> {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect::<HeaderMap>();
+        let sources = Sources::default();
+        let credentials = Credentials::find(&headers, &sources);
+        let decided = credentials.deciding().filter(|_| known);
+        credential_edits(&headers, &sources, decided, forward)
+            .iter()
+            .map(|edit| match edit {
+                Edit::Remove(name) => format!("-{name}"),
+                Edit::Set { name, value, .. } => format!("{name}={}", value.to_str().unwrap()),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn credentials_stop_at_the_gateway() {
+        let none = Vec::<String>::new();
+        for (headers, expected) in [
+            (vec![("accept", "*/*")], none.clone()),
+            (vec![("cookie", "a=b; c=d")], none.clone()),
+            (vec![("cookie", "ory_kratos_session=s")], vec!["-cookie".to_owned()]),
+            (vec![("cookie", "a=b; ory_kratos_session=s; c=d")], vec!["cookie=a=b; c=d".to_owned()]),
+            (vec![("cookie", "ory_kratos_session=s;ory_kratos_session=t; =x")], vec!["cookie==x".to_owned()]),
+            (vec![("x-session-token", "t")], vec!["-x-session-token".to_owned()]),
+            (vec![("authorization", "Bearer ory_st_t")], vec!["-authorization".to_owned()]),
+            (vec![("authorization", "Basic dTpw")], none.clone()),
+            (vec![("authorization", "Bearer own-api-token")], none),
+        ] {
+            assert_eq!(edited(&headers, false, false), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_bearer_that_decided_goes_whatever_it_looks_like() {
+        assert_eq!(edited(&[("authorization", "Bearer legacy")], true, false), ["-authorization"]);
+    }
+
+    #[test]
+    fn only_the_credential_that_decided_is_forwarded() {
+        let cookie = ("cookie", "a=b; ory_kratos_session=s; ory_kratos_session=t");
+        let bearer = ("authorization", "Bearer ory_st_t");
+        let token = ("x-session-token", "u");
+        assert_eq!(edited(&[cookie, bearer], true, true), ["-authorization", "cookie=a=b; ory_kratos_session=s"]);
+        assert_eq!(edited(&[cookie, bearer, token], true, true), ["-authorization", "cookie=a=b"]);
+        assert_eq!(edited(&[bearer], true, true), Vec::<String>::new());
+        // Nobody decided by it, so nobody gets it.
+        assert_eq!(edited(&[token], false, true), ["-x-session-token"]);
+    }
+
+    #[test]
+    fn several_cookie_headers_become_one() {
+        assert_eq!(edited(&[("cookie", "a=b"), ("cookie", "c=d")], false, false), ["cookie=a=b; c=d"]);
+    }
+}
