@@ -3,6 +3,7 @@ use expect_test::expect;
 use http::Method;
 use serde_json::json;
 
+use crate::decision::policy::PublicUrl;
 use crate::ops::tests::policy;
 
 use super::*;
@@ -81,6 +82,8 @@ fn a_url_is_taken_as_it_is_written() {
         ("GET", "", &[], "refuse 404 no_rule -"),
         ("GET", "?a=b", &["Host: shop.example.com"], "permit 200 - pages"),
         ("DELETE", "http://shop.example.com/api/orders/7", &[], "refuse 405 method_not_allowed -"),
+        ("TRACE", "http://shop.example.com/", &[], "refuse 405 method_not_allowed -"),
+        ("CONNECT", "/open", &[], "refuse 405 method_not_allowed -"),
         ("GET", "http://shop.example.com/a/../vault", &[], "refuse 400 ambiguous_request -"),
         ("GET", "http://shop.example.com/a//b", &[], "refuse 400 ambiguous_request -"),
         ("GET", "http://shop.example.com/#top", &[], "refuse 400 ambiguous_request -"),
@@ -96,6 +99,15 @@ fn a_url_is_taken_as_it_is_written() {
 }
 
 #[test]
+fn a_path_alone_is_asked_of_the_public_url() {
+    let mut policy = policy();
+    policy.public_url = Some(PublicUrl { origin: SHOP.into(), host: "shop.example.com".into() });
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let explanation = runtime.block_on(explain(&policy, &Method::GET, "/vault", HeaderMap::new(), None));
+    assert_eq!(explanation.rule(), Some("pages"));
+}
+
+#[test]
 fn edits_are_removals_then_credentials_then_what_is_set() {
     let headers = [
         "X_User_Email: mallory@example.com",
@@ -105,7 +117,9 @@ fn edits_are_removals_then_credentials_then_what_is_set() {
         "Cookie: a=b; ory_kratos_session=hunter3",
     ];
     let explanation = explained("GET", &format!("{SHOP}/api/orders/7"), &headers, Some(session("user")));
-    check_json(&explanation, &expect![[r#"
+    check_json(
+        &explanation,
+        &expect![[r#"
         {
           "rule": "orders",
           "outcome": "permit",
@@ -158,7 +172,8 @@ fn edits_are_removals_then_credentials_then_what_is_set() {
           "captures": {
             "order": "7"
           }
-        }"#]]);
+        }"#]],
+    );
     let kept = explained("GET", &format!("{SHOP}/staff"), &headers, Some(session("admin")));
     assert!(!serde_json::to_string(&kept).unwrap().contains("x-session-token"));
 }
@@ -181,7 +196,8 @@ fn people_are_told_why_the_other_rules_lost() {
                   vault: the host belongs to the rules that name `shop.example.com`
                   open: the host belongs to the rules that name `shop.example.com`
                   staff: its paths do not match
-    "#]].assert_eq(&ordered.to_string());
+    "#]]
+    .assert_eq(&ordered.to_string());
     let refused = explained("DELETE", &format!("{SHOP}/api/orders/7"), &[], None);
     expect![[r#"
         rule      none
@@ -191,12 +207,14 @@ fn people_are_told_why_the_other_rules_lost() {
                   vault: the host belongs to the rules that name `shop.example.com`
                   open: the host belongs to the rules that name `shop.example.com`
                   staff: its paths do not match
-    "#]].assert_eq(&refused.to_string());
+    "#]]
+    .assert_eq(&refused.to_string());
     let ambiguous = explained("GET", &format!("{SHOP}/a/%2e%2e/b"), &[], None);
     expect![[r#"
         rule      none
         decision  refuse: 400 ambiguous_request (a `.` or `..` segment in the path)
-    "#]].assert_eq(&ambiguous.to_string());
+    "#]]
+    .assert_eq(&ambiguous.to_string());
 }
 
 #[test]

@@ -35,7 +35,9 @@ impl fmt::Display for Explanation {
                 write!(f, "{label}refuse: {} {}", refusal.status().as_u16(), refusal.id())?;
                 if let Refusal::Ambiguous(ambiguous) = refusal {
                     write!(f, " ({ambiguous})")?;
-                } else if let Refusal::MethodNotListed(allow) = refusal {
+                } else if let Refusal::MethodNotListed(allow) = refusal
+                    && !allow.is_empty()
+                {
                     write!(f, " (allowed: {})", String::from_utf8_lossy(allow.as_bytes()))?;
                 }
                 writeln!(f)?;
