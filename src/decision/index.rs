@@ -222,7 +222,12 @@ impl Index {
         found
     }
 
-    fn entry(&self, owner: Owner) -> &Entry {
+    /// What a rule matches, as it was configured.
+    ///
+    /// # Panics
+    /// Where the owner is none of this index.
+    #[must_use]
+    pub fn entry(&self, owner: Owner) -> &Entry {
         match owner {
             Owner::Reserved(number) => &self.reserved[number as usize],
             Owner::Rule(number) => &self.rules[number as usize],

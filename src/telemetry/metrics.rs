@@ -200,6 +200,7 @@ impl Metrics {
         self.cached_sessions.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
+    /// Says whether Kratos is taken to be away.
     pub fn circuit_open(&self, open: bool) {
         self.circuit_open.set(open.into());
     }
