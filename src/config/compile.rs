@@ -28,13 +28,8 @@ use crate::ops;
 /// Every fault of every file.
 pub fn compile(path: &Path, files: &Files<'_>, options: &Options<'_>) -> Result<Config, Faults> {
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    let decoder = Decoder {
-        environment: options.environment,
-        files,
-        folder,
-        watched: Vec::new(),
-        report: Report::default(),
-    };
+    let decoder =
+        Decoder { environment: options.environment, files, folder, watched: Vec::new(), report: Report::default() };
     let mut compilation = Compilation { decoder, sources: Vec::new(), next_node: 0, patterns: Vec::new() };
     let compiled = compilation.read(path, "").and_then(|root| compilation.root(&root, options));
     let Compilation { decoder, sources, patterns, .. } = compilation;
@@ -137,8 +132,7 @@ impl Compilation<'_> {
         loops::check_login(&mut self.decoder, &policy, &drafts, login_mark.unwrap_or(root.mark));
         self.warn_of_unreachable(&policy.index, &drafts);
         let policy = Policy { rules: into_rules(drafts), ..policy };
-        let settings =
-            Settings { listen, ops, sessions, serve_kratos: kratos.serve, embedded: kratos.embedded, ui };
+        let settings = Settings { listen, ops, sessions, serve_kratos: kratos.serve, embedded: kratos.embedded, ui };
         Some((policy, settings))
     }
 
@@ -147,7 +141,8 @@ impl Compilation<'_> {
         for node in items(node) {
             let Some(pattern) = self.decoder.text(node) else { continue };
             let is_pattern = pattern.contains(['*', '?', '[']);
-            let paths = if is_pattern { self.matching(node, &pattern) } else { vec![self.decoder.folder.join(&pattern)] };
+            let paths =
+                if is_pattern { self.matching(node, &pattern) } else { vec![self.decoder.folder.join(&pattern)] };
             for path in paths {
                 if self.sources.iter().any(|source| source.name == path) {
                     self.decoder.report.fault(node.mark, format!("`{}` is listed twice", path.display()));
@@ -163,7 +158,9 @@ impl Compilation<'_> {
                     node::Kind::Empty => {}
                     node::Kind::List(_) => rules.decode(&mut self.decoder, &root, upstreams),
                     node::Kind::Map(_) | node::Kind::Scalar(_) => {
-                        self.decoder.report.fault(root.mark, format!("a file of rules is one list of rules, not {}", root.describe()));
+                        self.decoder
+                            .report
+                            .fault(root.mark, format!("a file of rules is one list of rules, not {}", root.describe()));
                     }
                 }
             }
@@ -283,7 +280,10 @@ fn owned(decoder: &mut Decoder<'_>, identity: &str, name: &http::HeaderName, dra
     for draft in drafts {
         for header in &draft.rule.headers {
             if identity_header.contains(header.name()) {
-                let message = format!("rule `{}` sets `{name}`, which is the identity header and not for a rule to set", draft.rule.id);
+                let message = format!(
+                    "rule `{}` sets `{name}`, which is the identity header and not for a rule to set",
+                    draft.rule.id
+                );
                 decoder.report.fault(draft.mark, message);
             }
             owned.insert(header.spelling());

@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use crate::config::fault::Report;
@@ -140,11 +139,6 @@ impl Decoder<'_> {
         self.report.fault_with(mark, format!("`{written}{ellipsis}` {message}"), suggestion);
     }
 
-    /// A text whose type explains itself when it cannot be read.
-    pub(crate) fn typed<T: FromStr>(&mut self, node: &Node, why_not: &str) -> Option<T> {
-        self.parsed(node, |text| text.parse().map_err(|_| Misread::new(why_not)))
-    }
-
     pub(crate) fn duration(&mut self, node: &Node) -> Option<Duration> {
         self.parsed(node, units::duration)
     }
@@ -162,9 +156,7 @@ impl Decoder<'_> {
     }
 
     pub(crate) fn count(&mut self, node: &Node, range: RangeInclusive<u64>) -> Option<u64> {
-        self.parsed(node, |text| {
-            within(text.parse().map_err(|_| Misread::new("is not a whole number"))?, &range)
-        })
+        self.parsed(node, |text| within(text.parse().map_err(|_| Misread::new("is not a whole number"))?, &range))
     }
 
     /// `true` or `false`; `yes`, `on` and quoted words are strings.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -24,6 +24,21 @@ pub struct Fault {
     pub suggestion: Option<String>,
     /// The line of the file, secrets masked.
     pub snippet: Option<String>,
+}
+
+impl Fault {
+    /// A fault of a whole file.
+    pub(crate) fn whole(file: &Path, message: &str) -> Self {
+        Self {
+            file: file.to_owned(),
+            line: 0,
+            column: 0,
+            path: String::new(),
+            message: message.to_owned(),
+            suggestion: None,
+            snippet: None,
+        }
+    }
 }
 
 impl fmt::Display for Fault {
@@ -68,6 +83,10 @@ impl Faults {
     /// Nothing where there is no fault.
     pub fn new(faults: Vec<Fault>) -> Option<Self> {
         (!faults.is_empty()).then_some(Self(faults))
+    }
+
+    pub(crate) fn of(fault: Fault) -> Self {
+        Self(vec![fault])
     }
 
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Fault> {
@@ -126,18 +145,21 @@ impl Report {
         for source in sources {
             source.name_paths(&mut paths);
         }
+        let any = !self.faults.is_empty() || !self.warnings.is_empty();
+        let sources_told = if any { sources } else { &[] };
+        let lines = sources_told.iter().map(|source| source.text.lines().collect()).collect::<Vec<Vec<&str>>>();
         let describe = |mut findings: Vec<Finding>| {
             findings.sort_by_key(|finding| (finding.mark.file, finding.mark.line, finding.mark.column));
-            findings.into_iter().map(|finding| describe(finding, sources, &paths)).collect::<Vec<_>>()
+            findings.into_iter().map(|finding| describe(finding, sources, &lines, &paths)).collect::<Vec<_>>()
         };
         (Faults::new(describe(self.faults)), describe(self.warnings))
     }
 }
 
-fn describe(finding: Finding, sources: &[Source], paths: &HashMap<u32, String>) -> Fault {
+fn describe(finding: Finding, sources: &[Source], lines: &[Vec<&str>], paths: &HashMap<u32, String>) -> Fault {
     let Finding { mark, message, suggestion } = finding;
     let source = sources.get(mark.file as usize);
-    let line = (mark.line as usize).checked_sub(1).and_then(|above| source?.text.lines().nth(above));
+    let line = (mark.line as usize).checked_sub(1).and_then(|above| lines.get(mark.file as usize)?.get(above));
     Fault {
         file: source.map(|source| source.name.clone()).unwrap_or_default(),
         line: mark.line as usize,
@@ -145,7 +167,7 @@ fn describe(finding: Finding, sources: &[Source], paths: &HashMap<u32, String>) 
         path: paths.get(&mark.node).cloned().unwrap_or_default(),
         message: mask(&message),
         suggestion,
-        snippet: line.map(mask),
+        snippet: line.map(|line| mask(line)),
     }
 }
 

@@ -6,18 +6,8 @@ use crate::decision::rule::{OnOutage, OnRefusal};
 use crate::decision::session::Aal;
 use crate::decision::upstream::Balance;
 
-pub(crate) const ROOT: &[&str] = &[
-    "listen",
-    "ops",
-    "kratos",
-    "sessions",
-    "login",
-    "identity_header",
-    "ui",
-    "upstreams",
-    "rules",
-    "rule_files",
-];
+pub(crate) const ROOT: &[&str] =
+    &["listen", "ops", "kratos", "sessions", "login", "identity_header", "ui", "upstreams", "rules", "rule_files"];
 
 pub(crate) const LISTEN: &[&str] = &[
     "address",
@@ -50,30 +40,13 @@ pub(crate) const LOGIN: &[&str] = &["url"];
 
 pub(crate) const UI: &[&str] = &["path_prefix", "brand", "theme", "home"];
 
-pub(crate) const UPSTREAM: &[&str] = &[
-    "endpoints",
-    "balance",
-    "connect_timeout",
-    "read_timeout",
-    "write_timeout",
-    "idle_timeout",
-    "health_check",
-    "ca",
-];
+pub(crate) const UPSTREAM: &[&str] =
+    &["endpoints", "balance", "connect_timeout", "read_timeout", "write_timeout", "idle_timeout", "health_check", "ca"];
 
 pub(crate) const HEALTH_CHECK: &[&str] = &["path", "interval"];
 
-pub(crate) const RULE: &[&str] = &[
-    "id",
-    "match",
-    "access",
-    "require",
-    "headers",
-    "on_refusal",
-    "on_outage",
-    "forward_credentials",
-    "upstream",
-];
+pub(crate) const RULE: &[&str] =
+    &["id", "match", "access", "require", "headers", "on_refusal", "on_outage", "forward_credentials", "upstream"];
 
 pub(crate) const MATCH: &[&str] = &["hosts", "schemes", "methods", "paths", "allow"];
 

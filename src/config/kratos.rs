@@ -214,7 +214,11 @@ fn cookie_name(decoder: &mut Decoder<'_>, node: &Node) -> Option<Box<str>> {
 }
 
 /// The sessions' settings, Kratos' own included.
-pub(crate) fn sessions(decoder: &mut Decoder<'_>, node: Option<&Node>, kratos: &Kratos) -> sessions::settings::Settings {
+pub(crate) fn sessions(
+    decoder: &mut Decoder<'_>,
+    node: Option<&Node>,
+    kratos: &Kratos,
+) -> sessions::settings::Settings {
     let mut settings = sessions::settings::Settings::new(kratos.url.clone());
     settings.authority.clone_from(&kratos.authority);
     settings.timeout = kratos.timeout.unwrap_or(settings.timeout);

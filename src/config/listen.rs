@@ -40,7 +40,10 @@ pub(crate) fn listen(decoder: &mut Decoder<'_>, node: &Node) -> Listen {
     if let Some(h2c) = fields.get("h2c").and_then(|node| decoder.boolean(node)) {
         settings.h2c = h2c;
         if h2c && fields.mentions("tls") {
-            decoder.report.fault(fields.key_mark("h2c"), "`h2c` is for a plain listener; with `tls` clients agree on HTTP/2 themselves");
+            decoder.report.fault(
+                fields.key_mark("h2c"),
+                "`h2c` is for a plain listener; with `tls` clients agree on HTTP/2 themselves",
+            );
         }
     }
     for (key, setting) in [
@@ -106,9 +109,11 @@ fn address(decoder: &mut Decoder<'_>, node: &Node) -> Option<SocketAddr> {
     decoder.parsed(node, |text| {
         text.parse().map_err(|_| {
             let why = "is not an address and a port like `127.0.0.1:4455` or `[::]:4455`";
-            match text.strip_prefix("localhost:").map(|port| ("127.0.0.1", port)).or_else(|| {
-                text.strip_prefix(':').or(Some(text)).map(|port| ("0.0.0.0", port))
-            }) {
+            match text
+                .strip_prefix("localhost:")
+                .map(|port| ("127.0.0.1", port))
+                .or_else(|| text.strip_prefix(':').or(Some(text)).map(|port| ("0.0.0.0", port)))
+            {
                 Some((host, port)) if port.parse::<u16>().is_ok() => Misread::meant(why, format!("{host}:{port}")),
                 Some(_) | None => Misread::new(why),
             }
@@ -125,7 +130,8 @@ fn tls(decoder: &mut Decoder<'_>, node: &Node) -> Option<proxy::settings::Tls> {
 
 /// A PEM file that holds a section of this kind: its path and what it says. It is watched from here on.
 pub(crate) fn pem(decoder: &mut Decoder<'_>, node: &Node, kind: &str) -> Option<(PathBuf, Vec<u8>)> {
-    let path = decoder.folder.join(decoder.text(node)?);
+    let name = decoder.text(node)?;
+    let path = decoder.folder.join(name);
     decoder.watched.push(path.clone());
     match (decoder.files.read)(&path) {
         Err(error) => {
@@ -157,7 +163,8 @@ fn network(text: &str) -> Result<IpNet, Misread> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(address.to_canonical()));
     }
-    let network = text.parse::<IpNet>().map_err(|_| Misread::new("is neither an address nor a network like `10.0.0.0/8`"))?;
+    let network =
+        text.parse::<IpNet>().map_err(|_| Misread::new("is neither an address nor a network like `10.0.0.0/8`"))?;
     if network.trunc() != network {
         return Err(Misread::meant("has bits set beyond its prefix", network.trunc().to_string()));
     }
@@ -167,7 +174,10 @@ fn network(text: &str) -> Result<IpNet, Misread> {
 fn public_url(text: &str) -> Result<PublicUrl, Misread> {
     let url = web_url(text)?;
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err(Misread::meant("is a scheme and a host only, without path or query", url.origin().ascii_serialization()));
+        return Err(Misread::meant(
+            "is a scheme and a host only, without path or query",
+            url.origin().ascii_serialization(),
+        ));
     }
     let host = url.host_str().unwrap_or_default().into();
     Ok(PublicUrl { origin: url.origin().ascii_serialization().into(), host })

@@ -91,6 +91,8 @@ fn is_ours(policy: &Policy, drafts: &[Draft], login: &Url) -> bool {
     drafts.iter().flat_map(|draft| &draft.entry.hosts).any(|named| match named {
         HostPattern::Any => false,
         HostPattern::Exact { host: named, .. } => **named == *host,
-        HostPattern::Wildcard { suffix, .. } => HostPattern::Wildcard { suffix: suffix.clone(), port: None }.covers(&exact),
+        HostPattern::Wildcard { suffix, .. } => {
+            HostPattern::Wildcard { suffix: suffix.clone(), port: None }.covers(&exact)
+        }
     })
 }

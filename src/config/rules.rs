@@ -99,7 +99,10 @@ impl Rules {
         });
         let Some(id) = id else { return ("".into(), node.mark) };
         if let Some(first) = self.ids.get(&id) {
-            decoder.report.fault(node.mark, format!("another rule is called `{id}`, in line {}", decoder_line(*first, node.mark)));
+            decoder.report.fault(
+                node.mark,
+                format!("another rule is called `{id}`, in line {}", decoder_line(*first, node.mark)),
+            );
         } else {
             self.ids.insert(id.clone(), node.mark);
         }
@@ -184,7 +187,10 @@ impl Draft {
         demands.verified = fields.get("verified").and_then(|node| decoder.boolean(node)).unwrap_or_default();
         if let Some(node) = fields.get("when") {
             if word == Some(AccessWord::Deny) {
-                decoder.report.fault(fields.key_mark("when"), "a rule with `access: deny` lets nobody pass, whatever `when` says");
+                decoder.report.fault(
+                    fields.key_mark("when"),
+                    "a rule with `access: deny` lets nobody pass, whatever `when` says",
+                );
             }
             self.rule.when = when(decoder, node);
         }
@@ -211,7 +217,10 @@ fn when(decoder: &mut Decoder<'_>, node: &Node) -> Option<Expression> {
                 decoder.report.warn(
                     node.mark,
                     "this condition reads `traits`, which users may edit themselves",
-                    Some("what decides about access belongs into `metadata_public`, which only administrators set".to_owned()),
+                    Some(
+                        "what decides about access belongs into `metadata_public`, which only administrators set"
+                            .to_owned(),
+                    ),
                 );
             }
             Some(expression)

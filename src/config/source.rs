@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::config::node::Node;
 
@@ -35,8 +36,10 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 fn list(pattern: &str) -> io::Result<Vec<PathBuf>> {
-    let found = glob::glob(pattern).map_err(io::Error::other)?;
-    found.map(|path| path.map_err(|error| error.into_error())).filter(|path| !path.as_ref().is_ok_and(|path| path.is_dir())).collect()
+    let mut paths =
+        glob::glob(pattern).map_err(io::Error::other)?.collect::<Result<Vec<_>, _>>().map_err(io::Error::other)?;
+    paths.retain(|path| !path.is_dir());
+    Ok(paths)
 }
 
 /// A file that was read.
@@ -44,7 +47,7 @@ pub(crate) struct Source {
     pub(crate) name: PathBuf,
     pub(crate) text: String,
     /// Absent where it could not be read or is no YAML.
-    pub(crate) root: Option<Node>,
+    pub(crate) root: Option<Arc<Node>>,
     /// What the keys of the root belong to: nothing, or `rules` in a file of rules.
     pub(crate) prefix: &'static str,
 }

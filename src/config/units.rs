@@ -77,9 +77,7 @@ pub(crate) fn expand(text: &str, environment: &dyn Fn(&str) -> Option<String>) -
             expanded.push_str("${");
             rest = after;
         } else if let Some(after) = rest.strip_prefix("${") {
-            let (inner, after) = after
-                .split_once('}')
-                .ok_or_else(|| Misread::new("has a `${` that no `}` closes"))?;
+            let (inner, after) = after.split_once('}').ok_or_else(|| Misread::new("has a `${` that no `}` closes"))?;
             expanded.push_str(&variable(inner, environment)?);
             rest = after;
         } else {
@@ -96,7 +94,8 @@ fn variable(inner: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result
         Some((name, default)) => (name, Some(default)),
         None => (inner, None),
     };
-    let is_name = |(at, byte): (usize, u8)| byte == b'_' || byte.is_ascii_alphabetic() || (at > 0 && byte.is_ascii_digit());
+    let is_name =
+        |(at, byte): (usize, u8)| byte == b'_' || byte.is_ascii_alphabetic() || (at > 0 && byte.is_ascii_digit());
     if name.is_empty() || !name.bytes().enumerate().all(is_name) {
         return Err(Misread {
             message: format!("takes `{name}` from the environment, which is no name of a variable"),
@@ -124,7 +123,8 @@ pub(crate) fn nearest<'c>(text: &str, candidates: impl IntoIterator<Item = &'c s
     }
     let lower = text.to_ascii_lowercase();
     let tolerance = (text.len() / 3).clamp(1, 3);
-    let scored = candidates.into_iter().take(MOST).filter(|candidate| candidate.len().abs_diff(lower.len()) <= tolerance);
+    let scored =
+        candidates.into_iter().take(MOST).filter(|candidate| candidate.len().abs_diff(lower.len()) <= tolerance);
     scored
         .map(|candidate| (strsim::osa_distance(&lower, &candidate.to_ascii_lowercase()), candidate))
         .filter(|(distance, _)| *distance <= tolerance)

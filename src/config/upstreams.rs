@@ -48,9 +48,7 @@ impl Upstreams {
             return upstream.clone();
         }
         let meant = nearest(&text, self.named.keys().map(AsRef::as_ref)).map(|name| format!("did you mean `{name}`?"));
-        let suggestion = meant.or_else(|| {
-            text.contains([':', '.']).then(|| format!("did you mean `http://{text}`?"))
-        });
+        let suggestion = meant.or_else(|| text.contains([':', '.']).then(|| format!("did you mean `http://{text}`?")));
         decoder.report.fault_with(node.mark, format!("there is no upstream `{text}`"), suggestion);
         None
     }
@@ -149,7 +147,9 @@ fn endpoint(text: &str) -> Result<Endpoint, Misread> {
         }
     };
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err(Misread::new("has a path or a query; an endpoint is a host and a port, the request's own path travels"));
+        return Err(Misread::new(
+            "has a path or a query; an endpoint is a host and a port, the request's own path travels",
+        ));
     }
     endpoint_of(&url, scheme).ok_or_else(|| Misread::new("has no host"))
 }
