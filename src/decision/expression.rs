@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use cel::common::ast::{EntryExpr, Expr};
+use cel::common::ast::{EntryExpr, Expr, LiteralValue};
 use cel::common::types::{CelMap, CelMapKey, CelNull, CelString};
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
@@ -47,8 +47,12 @@ pub enum ExpressionError {
     Empty,
     #[error("the expression never has a value: whoami does not tell `{0}`")]
     NeverTold(String),
-    #[error("not an expression: {0}")]
-    Syntax(String),
+    #[error("not an expression: {reason}")]
+    Syntax {
+        /// Where in the source, in bytes.
+        offset: usize,
+        reason: String,
+    },
     #[error("the expression is longer than {MAX_LENGTH} bytes")]
     TooLong,
     #[error("the expression nests more than {MAX_DEPTH} brackets")]
@@ -57,6 +61,38 @@ pub enum ExpressionError {
     TooManyLoops,
     #[error("unknown name `{name}`: an expression may read `session`, `identity` and `request`")]
     UnknownName { name: String },
+}
+
+impl ExpressionError {
+    /// Where in the source the fault is, in bytes; 0 where it is the whole expression's.
+    pub fn offset(&self) -> usize {
+        match self {
+            Self::Syntax { offset, .. } => *offset,
+            Self::Empty
+            | Self::NeverTold(_)
+            | Self::TooDeep
+            | Self::TooLong
+            | Self::TooManyLoops
+            | Self::UnknownName { .. } => 0,
+        }
+    }
+
+    fn syntax(source: &str, errors: &cel::ParseErrors) -> Self {
+        let Some(first) = errors.errors.first() else {
+            return Self::Syntax { offset: 0, reason: "it cannot be read".to_owned() };
+        };
+        let (line, column) = first.pos;
+        // Lines and columns count from 1, columns in characters.
+        let before = source.split_inclusive('\n').take(usize::try_from(line - 1).unwrap_or_default());
+        let start = before.map(str::len).sum::<usize>();
+        let column = usize::try_from(column - 1).unwrap_or_default();
+        let within = source.get(start..).unwrap_or_default();
+        let offset = start + within.char_indices().nth(column).map_or(within.len(), |(at, _)| at);
+        // Of the parser's list of all tokens that it would have taken, the first part is enough.
+        let reason = first.msg.lines().next().unwrap_or_default();
+        let reason = reason.split(" expecting ").next().unwrap_or(reason).trim_start_matches("Syntax error: ");
+        Self::Syntax { offset, reason: reason.to_owned() }
+    }
 }
 
 impl Expression {
@@ -74,11 +110,7 @@ impl Expression {
         if depth(source) > MAX_DEPTH {
             return Err(ExpressionError::TooDeep);
         }
-        let program = ENVIRONMENT.compile(source).map_err(|error| {
-            let text = error.to_string();
-            // The parser draws the place below its first line; faults are one line here.
-            ExpressionError::Syntax(text.lines().next().unwrap_or_default().trim_start_matches("ERROR: ").to_owned())
-        })?;
+        let program = ENVIRONMENT.compile(source).map_err(|errors| ExpressionError::syntax(source, &errors))?;
         let mut survey = Survey::default();
         survey.visit(program.expression(), 0);
         if let Some(name) = survey.unknown {
@@ -162,15 +194,15 @@ impl Survey {
             Expr::Unspecified | Expr::Literal(_) => {}
             Expr::Ident(name) => self.name(name),
             Expr::Select(select) => {
-                self.field(&select.field);
+                self.field(&select.field, &select.operand);
                 self.visit(&select.operand, loops);
             }
             Expr::Call(call) => {
                 // `identity["traits"]` reads the same as `identity.traits`.
-                for argument in &call.args {
-                    if let Expr::Literal(cel::common::ast::LiteralValue::String(text)) = &argument.expr {
-                        self.field(text.inner());
-                    }
+                if let ("_[_]" | "_[?_]", [operand, index]) = (call.func_name.as_str(), call.args.as_slice())
+                    && let Expr::Literal(LiteralValue::String(text)) = &index.expr
+                {
+                    self.field(text.inner(), operand);
                 }
                 for part in call.target.iter().map(AsRef::as_ref).chain(&call.args) {
                     self.visit(part, loops);
@@ -219,14 +251,31 @@ impl Survey {
         }
     }
 
-    fn field(&mut self, field: &str) {
+    fn field(&mut self, field: &str, of: &IdedExpr) {
         match field {
+            // What clients send may be called anything.
+            _ if root(of) == Some("request") => {}
             "traits" => self.reads.traits = true,
             "metadata_admin" | "credentials" => {
                 self.never_told = self.never_told.take().or_else(|| Some(field.to_owned()));
             }
             _ => {}
         }
+    }
+}
+
+/// The name that a chain of fields begins with.
+fn root(node: &IdedExpr) -> Option<&str> {
+    match &node.expr {
+        Expr::Ident(name) => Some(name),
+        Expr::Select(select) => root(&select.operand),
+        Expr::Call(call) => call.args.first().and_then(root),
+        Expr::Unspecified
+        | Expr::Literal(_)
+        | Expr::List(_)
+        | Expr::Map(_)
+        | Expr::Struct(_)
+        | Expr::Comprehension(_) => None,
     }
 }
 

@@ -25,7 +25,12 @@ enum Part {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum TemplateError {
     #[error("in `${{{hole}}}`: {error}")]
-    Hole { hole: String, error: ExpressionError },
+    Hole {
+        /// Where the hole's expression begins in the text, in bytes.
+        at: usize,
+        hole: String,
+        error: ExpressionError,
+    },
     #[error("`{0}` is not a header name")]
     Name(String),
     #[error("the value has a control character, which no header may carry")]
@@ -53,8 +58,10 @@ impl HeaderTemplate {
             } else if let Some(after) = rest.strip_prefix("${") {
                 let end = hole_end(after).ok_or(TemplateError::Unclosed)?;
                 let hole = &after[..end];
-                let expression =
-                    Expression::compile(hole).map_err(|error| TemplateError::Hole { hole: hole.to_owned(), error })?;
+                let expression = Expression::compile(hole).map_err(|error| {
+                    let at = template.len() - after.len();
+                    TemplateError::Hole { at, hole: hole.to_owned(), error }
+                })?;
                 if !text.is_empty() {
                     parts.push(Part::Text(std::mem::take(&mut text).into()));
                 }

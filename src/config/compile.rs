@@ -1,0 +1,293 @@
+//! From files to a configuration: everything is read, then what only shows in the whole is checked.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::decode::{Decoder, items};
+use crate::config::fault::{Fault, Faults, Report};
+use crate::config::keys;
+use crate::config::kratos::{Kratos, identity_header, login, sessions, ui};
+use crate::config::listen::{Listen, listen, ops};
+use crate::config::loops;
+use crate::config::node;
+use crate::config::node::{Mark, Node};
+use crate::config::rules::{Draft, Rules};
+use crate::config::source::{Files, Source};
+use crate::config::upstreams::Upstreams;
+use crate::config::{Config, Options, Settings};
+use crate::decision::edits::Owned;
+use crate::decision::index::{Conflict, Index, Owner};
+use crate::decision::names::{FoldedNames, forwarding};
+use crate::decision::policy::{Login, Policy};
+use crate::decision::rule::Rule;
+use crate::ops;
+
+/// Compiles the configuration at `path`, reading it and all that it names through `files`.
+///
+/// # Errors
+/// Every fault of every file.
+pub fn compile(path: &Path, files: &Files<'_>, options: &Options<'_>) -> Result<Config, Faults> {
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    let decoder =
+        Decoder { environment: options.environment, files, folder, watched: Vec::new(), report: Report::default() };
+    let mut compilation = Compilation { decoder, sources: Vec::new(), next_node: 0, patterns: Vec::new() };
+    let compiled = compilation.read(path, "").and_then(|root| compilation.root(&root, options));
+    let Compilation { decoder, sources, patterns, .. } = compilation;
+    let (faults, warnings) = decoder.report.finish(&sources);
+    match (compiled, faults) {
+        (Some((policy, settings)), None) => {
+            let mut watched = decoder.watched;
+            watched.sort();
+            watched.dedup();
+            Ok(Config { policy, settings, warnings, files: watched, patterns })
+        }
+        (_, Some(faults)) => Err(faults),
+        // Nothing is left out without a fault; were it so, an empty configuration must not pass for a good one.
+        (None, None) => Err(Faults::of(Fault::whole(path, "the configuration cannot be compiled"))),
+    }
+}
+
+struct Compilation<'o> {
+    decoder: Decoder<'o>,
+    sources: Vec<Source>,
+    next_node: u32,
+    patterns: Vec<String>,
+}
+
+impl Compilation<'_> {
+    /// Reads a file into a tree; `prefix` is what its keys belong to.
+    fn read(&mut self, path: &Path, prefix: &'static str) -> Option<Arc<Node>> {
+        let file = u32::try_from(self.sources.len()).unwrap_or(u32::MAX);
+        let mut source = Source { name: path.to_owned(), text: String::new(), root: None, prefix };
+        self.decoder.watched.push(path.to_owned());
+        match (self.decoder.files.read)(path).map(String::from_utf8) {
+            Err(error) => self.decoder.report.fault(Mark::whole(file), format!("the file cannot be read: {error}")),
+            Ok(Err(_)) => self.decoder.report.fault(Mark::whole(file), "the file is not UTF-8"),
+            Ok(Ok(text)) => {
+                source.text = text;
+                let root = node::parse(&source.text, file, &mut self.next_node, &mut self.decoder.report);
+                source.root = root.map(Arc::new);
+            }
+        }
+        let root = source.root.clone();
+        self.sources.push(source);
+        root
+    }
+
+    fn root(&mut self, root: &Node, options: &Options<'_>) -> Option<(Policy, Settings)> {
+        let decoder = &mut self.decoder;
+        if matches!(root.kind, node::Kind::Empty) {
+            decoder.report.fault(root.mark, "the configuration is empty; it needs at least `kratos`");
+            return None;
+        }
+        let fields = decoder.sections(root, keys::ROOT)?;
+        let Listen { settings: listen, trusted_proxies, public_url } =
+            fields.get("listen").map(|node| listen(decoder, node)).unwrap_or_default();
+        let ops: ops::settings::Settings = fields.get("ops").map(|node| ops(decoder, node)).unwrap_or_default();
+        let kratos = match fields.get("kratos") {
+            Some(node) => Kratos::decode(decoder, node, &options.embedded_kratos),
+            None => {
+                let why = "`kratos` is missing: the URL of Kratos' public API";
+                decoder.report.fault_with(fields.mark, why, Some("kratos: http://127.0.0.1:4433".to_owned()));
+                Kratos::new(options.embedded_kratos.clone())
+            }
+        };
+        let sessions = sessions(decoder, fields.get("sessions"), &kratos);
+        let (login_url, login_mark) = login(decoder, fields.get("login"), &kratos);
+        let identity_header = identity_header(decoder, fields.get("identity_header"));
+        let ui = fields.get("ui").and_then(|node| ui(decoder, node));
+        let mut upstreams = fields.get("upstreams").map(|node| Upstreams::decode(decoder, node)).unwrap_or_default();
+        let mut rules = Rules::default();
+        if let Some(node) = fields.get("rules") {
+            rules.decode(decoder, node, &mut upstreams);
+        }
+        let end = fields.get("rule_files").map_or(root.mark, |node| node.mark);
+        if let Some(node) = fields.get("rule_files") {
+            self.rule_files(node, &mut rules, &mut upstreams);
+        }
+        let decoder = &mut self.decoder;
+        upstreams.warn_of_unused(decoder);
+        if rules.drafts.is_empty() && !decoder.report.has_faults() {
+            decoder.report.warn(end, "there are no rules: every request but Kratos' own is answered 404", None);
+        }
+
+        let reserved = kratos.reserved(ui.as_ref());
+        let index = self.index(&rules.drafts, &reserved);
+        let owned = owned(&mut self.decoder, &identity_header.spelling, &identity_header.name, &rules.drafts);
+        let drafts = rules.drafts;
+        let policy = Policy {
+            generation: options.generation,
+            index: index?,
+            reserved: into_rules(reserved),
+            owned,
+            forwarding: forwarding(),
+            identity_header,
+            sources: kratos.sources.clone(),
+            trusted_proxies,
+            login: Login { url: login_url.into() },
+            public_url,
+            kratos_prefix: kratos.path_prefix.clone().into(),
+            rules: Vec::new(),
+        };
+        loops::check_login(&mut self.decoder, &policy, &drafts, login_mark.unwrap_or(root.mark));
+        self.warn_of_unreachable(&policy.index, &drafts);
+        let policy = Policy { rules: into_rules(drafts), ..policy };
+        let settings = Settings { listen, ops, sessions, serve_kratos: kratos.serve, embedded: kratos.embedded, ui };
+        Some((policy, settings))
+    }
+
+    /// Reads the files of rules, in the order listed and sorted by bytes within a pattern.
+    fn rule_files(&mut self, node: &Node, rules: &mut Rules, upstreams: &mut Upstreams) {
+        for node in items(node) {
+            let Some(pattern) = self.decoder.text(node) else { continue };
+            let is_pattern = pattern.contains(['*', '?', '[']);
+            let paths =
+                if is_pattern { self.matching(node, &pattern) } else { vec![self.decoder.folder.join(&pattern)] };
+            for path in paths {
+                if self.sources.iter().any(|source| source.name == path) {
+                    self.decoder.report.fault(node.mark, format!("`{}` is listed twice", path.display()));
+                    continue;
+                }
+                if !is_pattern && (self.decoder.files.read)(&path).is_err() {
+                    self.decoder.watched.push(path.clone());
+                    self.decoder.report.fault(node.mark, format!("`{}` cannot be read", path.display()));
+                    continue;
+                }
+                let Some(root) = self.read(&path, "rules") else { continue };
+                match root.kind {
+                    node::Kind::Empty => {}
+                    node::Kind::List(_) => rules.decode(&mut self.decoder, &root, upstreams),
+                    node::Kind::Map(_) | node::Kind::Scalar(_) => {
+                        self.decoder
+                            .report
+                            .fault(root.mark, format!("a file of rules is one list of rules, not {}", root.describe()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn matching(&mut self, node: &Node, pattern: &str) -> Vec<std::path::PathBuf> {
+        let folder = glob::Pattern::escape(&self.decoder.folder.to_string_lossy());
+        let whole = Path::new(&folder).join(pattern).to_string_lossy().into_owned();
+        match (self.decoder.files.list)(&whole) {
+            Ok(mut paths) => {
+                if paths.is_empty() {
+                    self.decoder.report.warn(node.mark, format!("no file matches `{pattern}`"), None);
+                }
+                paths.sort_by(|one, two| one.as_os_str().as_encoded_bytes().cmp(two.as_os_str().as_encoded_bytes()));
+                self.patterns.push(whole);
+                paths
+            }
+            Err(error) => {
+                self.decoder.report.fault(node.mark, format!("`{pattern}` cannot be searched: {error}"));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Builds the index; its conflicts are named by rules and places.
+    fn index(&mut self, drafts: &[Draft], reserved: &[Draft]) -> Option<Index> {
+        let entries = |drafts: &[Draft]| drafts.iter().map(|draft| draft.entry.clone()).collect::<Vec<_>>();
+        match Index::build(&entries(drafts), &entries(reserved)) {
+            Ok(index) => Some(index),
+            Err(conflicts) => {
+                for conflict in conflicts {
+                    let (mark, message) = self.describe(&conflict, drafts);
+                    self.decoder.report.fault(mark, message);
+                }
+                None
+            }
+        }
+    }
+
+    fn describe(&self, conflict: &Conflict, drafts: &[Draft]) -> (Mark, String) {
+        let id = |number: u32| drafts.get(number as usize).map_or("", |draft| &draft.rule.id);
+        let place = |number: u32, pattern: &str| {
+            drafts.get(number as usize).map_or(Mark::whole(0), |draft| draft.place_of(pattern))
+        };
+        match conflict {
+            Conflict::TwoOwners { first, second, host, pattern } => {
+                let other = place(*first, pattern);
+                let file = self.sources.get(other.file as usize).map(|source| source.name.display().to_string());
+                let message = format!(
+                    "the rules `{}` and `{}` both own `{pattern}` on host `{host}` for a method and scheme that both list; \
+                     the other is at {}:{}",
+                    id(*first),
+                    id(*second),
+                    file.unwrap_or_default(),
+                    other.line,
+                );
+                (place(*second, pattern), message)
+            }
+            Conflict::RegexNeverReached { rule, regex, host, covering, by } => {
+                let by = match by {
+                    Owner::Reserved(_) => "the gateway's own rules".to_owned(),
+                    Owner::Rule(number) => format!("rule `{}`", id(*number)),
+                };
+                let message =
+                    format!("this regex is never reached on host `{host}`: `{covering}` of {by} takes every such path");
+                (place(*rule, regex), message)
+            }
+            Conflict::Reserved { rule, pattern, reserved } => {
+                let message = format!("`{pattern}` lies within `{reserved}`, which the gateway serves itself");
+                (place(*rule, pattern), message)
+            }
+            Conflict::Regexes { host, .. } => {
+                let with_regex = drafts.iter().find(|draft| {
+                    (draft.entry.hosts.is_empty() || draft.entry.hosts.contains(host)) && draft.has_regex()
+                });
+                (with_regex.map_or(Mark::whole(0), |draft| draft.mark), conflict.to_string())
+            }
+        }
+    }
+
+    fn warn_of_unreachable(&mut self, index: &Index, drafts: &[Draft]) {
+        use crate::decision::index::Why;
+        for unreachable in index.unreachable() {
+            let Some(draft) = drafts.get(unreachable.rule as usize) else { continue };
+            let mark = match &unreachable.why {
+                Why::Impossible { pattern } | Why::Shadowed { pattern, .. } => draft.place_of(pattern),
+                Why::NoMethod | Why::NoPath | Why::NoScheme => draft.mark,
+            };
+            self.decoder.report.warn(mark, format!("rule `{}`: {}", draft.rule.id, unreachable.why), None);
+        }
+    }
+}
+
+impl Draft {
+    /// Where a pattern of the rule stands.
+    fn place_of(&self, pattern: &str) -> Mark {
+        let position = self.entry.paths.iter().position(|path| path.to_string() == pattern);
+        position.and_then(|position| self.path_marks.get(position)).copied().unwrap_or(self.mark)
+    }
+
+    fn has_regex(&self) -> bool {
+        self.entry.paths.iter().any(|path| matches!(path, crate::decision::pattern::PathPattern::Regex(_)))
+    }
+}
+
+fn into_rules(drafts: Vec<Draft>) -> Vec<Arc<Rule>> {
+    drafts.into_iter().map(|draft| Arc::new(draft.rule)).collect()
+}
+
+/// The names that no client may send: the identity header and whatever any rule sets.
+fn owned(decoder: &mut Decoder<'_>, identity: &str, name: &http::HeaderName, drafts: &[Draft]) -> Owned {
+    let mut owned = Owned::default();
+    owned.insert(identity);
+    let mut identity_header = FoldedNames::default();
+    identity_header.insert(identity);
+    for draft in drafts {
+        for header in &draft.rule.headers {
+            if identity_header.contains(header.name()) {
+                let message = format!(
+                    "rule `{}` sets `{name}`, which is the identity header and not for a rule to set",
+                    draft.rule.id
+                );
+                decoder.report.fault(draft.mark, message);
+            }
+            owned.insert(header.spelling());
+        }
+    }
+    owned
+}

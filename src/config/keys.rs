@@ -1,0 +1,115 @@
+//! Every key of the configuration and every word that a key takes, for the decoder and for the schema alike.
+
+use crate::config::UiTheme;
+use crate::decision::request::Scheme;
+use crate::decision::rule::{OnOutage, OnRefusal};
+use crate::decision::session::Aal;
+use crate::decision::upstream::Balance;
+
+pub(crate) const ROOT: &[&str] =
+    &["listen", "ops", "kratos", "sessions", "login", "identity_header", "ui", "upstreams", "rules", "rule_files"];
+
+pub(crate) const LISTEN: &[&str] = &[
+    "address",
+    "tls",
+    "h2c",
+    "trusted_proxies",
+    "public_url",
+    "header_timeout",
+    "idle_timeout",
+    "read_timeout",
+    "write_timeout",
+    "upgrade_timeout",
+    "max_header_size",
+    "max_body_size",
+    "shutdown_delay",
+    "shutdown_timeout",
+    "threads",
+];
+
+pub(crate) const TLS: &[&str] = &["certificate", "key"];
+
+pub(crate) const OPS: &[&str] = &["address", "token"];
+
+pub(crate) const KRATOS: &[&str] =
+    &["url", "ca", "serve", "hosts", "path_prefix", "session_cookie", "credentials", "timeout"];
+
+pub(crate) const SESSIONS: &[&str] = &["ttl", "refresh_after", "stale_if_error", "max_entries"];
+
+pub(crate) const LOGIN: &[&str] = &["url"];
+
+pub(crate) const UI: &[&str] = &["path_prefix", "brand", "theme", "home"];
+
+pub(crate) const UPSTREAM: &[&str] =
+    &["endpoints", "balance", "connect_timeout", "read_timeout", "write_timeout", "idle_timeout", "health_check", "ca"];
+
+pub(crate) const HEALTH_CHECK: &[&str] = &["path", "interval"];
+
+pub(crate) const RULE: &[&str] =
+    &["id", "match", "access", "require", "headers", "on_refusal", "on_outage", "forward_credentials", "upstream"];
+
+pub(crate) const MATCH: &[&str] = &["hosts", "schemes", "methods", "paths", "allow"];
+
+pub(crate) const PATH: &[&str] = &["regex"];
+
+pub(crate) const REQUIRE: &[&str] = &["aal", "authenticated_within", "checked_within", "verified", "when"];
+
+/// Who may pass, before what else is demanded.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum AccessWord {
+    Deny,
+    Optional,
+    Public,
+    Session,
+}
+
+pub(crate) const ACCESS: &[(&str, AccessWord)] = &[
+    ("public", AccessWord::Public),
+    ("optional", AccessWord::Optional),
+    ("session", AccessWord::Session),
+    ("deny", AccessWord::Deny),
+];
+
+/// Kratos knows two factors at most: `aal3` would lock everyone out.
+pub(crate) const AAL: &[(&str, Aal)] = &[("aal1", Aal::Aal1), ("aal2", Aal::Aal2)];
+
+pub(crate) const ON_REFUSAL: &[(&str, OnRefusal)] =
+    &[("auto", OnRefusal::Auto), ("json", OnRefusal::Json), ("redirect", OnRefusal::Redirect)];
+
+pub(crate) const ON_OUTAGE: &[(&str, OnOutage)] = &[("refuse", OnOutage::Refuse), ("anonymous", OnOutage::Anonymous)];
+
+pub(crate) const BALANCE: &[(&str, Balance)] = &[
+    ("round_robin", Balance::RoundRobin),
+    ("least_requests", Balance::LeastRequests),
+    ("consistent_identity", Balance::ConsistentIdentity),
+];
+
+/// Where a credential may stand.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum SourceWord {
+    Bearer,
+    Cookie,
+    SessionToken,
+}
+
+pub(crate) const CREDENTIALS: &[(&str, SourceWord)] =
+    &[("session_token", SourceWord::SessionToken), ("cookie", SourceWord::Cookie), ("bearer", SourceWord::Bearer)];
+
+/// Odd spellings of paths that a rule may be ready for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum AllowWord {
+    EmptySegment,
+    EncodedSlash,
+    Parameters,
+}
+
+pub(crate) const ALLOW: &[(&str, AllowWord)] = &[
+    ("encoded_slash", AllowWord::EncodedSlash),
+    ("empty_segment", AllowWord::EmptySegment),
+    ("parameters", AllowWord::Parameters),
+];
+
+pub(crate) const THEME: &[(&str, UiTheme)] =
+    &[("auto", UiTheme::Auto), ("light", UiTheme::Light), ("dark", UiTheme::Dark)];
+
+pub(crate) const SCHEMES: &[(&str, Scheme)] = &[("http", Scheme::Http), ("https", Scheme::Https)];

@@ -1,0 +1,98 @@
+//! Whether a browser that is sent to the login would be sent to the login again.
+
+use std::collections::HashSet;
+
+use http::{HeaderMap, HeaderValue, Method};
+use url::Url;
+
+use crate::config::decode::Decoder;
+use crate::config::node::Mark;
+use crate::config::rules::Draft;
+use crate::decision::index::{Found, Owner};
+use crate::decision::pattern::HostPattern;
+use crate::decision::policy::Policy;
+use crate::decision::request::{Head, RequestView, Scheme};
+use crate::decision::rule::Access;
+
+/// A host that no rule names, for rules that name none.
+const ANY_HOST: &str = "any.invalid";
+
+/// Faults a login that only those may see who are signed in already.
+pub(crate) fn check_login(decoder: &mut Decoder<'_>, policy: &Policy, drafts: &[Draft], mark: Mark) {
+    let url = &policy.login.url;
+    let (target, hosts) = if url.starts_with('/') {
+        (url.to_string(), every_host(policy, drafts))
+    } else {
+        let Ok(parsed) = Url::parse(url) else { return };
+        let authority = parsed[url::Position::BeforeHost..url::Position::AfterPort].to_owned();
+        if !is_ours(policy, drafts, &parsed) {
+            return;
+        }
+        (parsed[url::Position::BeforePath..].to_owned(), HashSet::from([authority]))
+    };
+    let mut told = HashSet::new();
+    for host in hosts {
+        for scheme in [Scheme::Http, Scheme::Https] {
+            let Some(number) = owner(policy, &host, &target, scheme) else { continue };
+            let Some(draft) = drafts.get(number as usize) else { continue };
+            if matches!(draft.rule.access, Access::Session(_)) && told.insert(number) {
+                decoder.report.fault_with(
+                    mark,
+                    format!(
+                        "rule `{}` demands a session for the login `{url}` itself: browsers would be sent in circles",
+                        draft.rule.id
+                    ),
+                    Some("set `login.url` to a page that is public, or make that page public by a rule".to_owned()),
+                );
+            }
+        }
+    }
+}
+
+/// The number of the rule that owns a GET of the login.
+fn owner(policy: &Policy, host: &str, target: &str, scheme: Scheme) -> Option<u32> {
+    let headers = HeaderMap::from_iter([(http::header::HOST, HeaderValue::try_from(host).ok()?)]);
+    let head = Head { method: &Method::GET, target: target.as_bytes(), authority: None, headers: &headers, scheme };
+    let request = RequestView::parse(head).ok()?;
+    match policy.index.find(&request) {
+        Found::Owner { owner: Owner::Rule(number), .. } => Some(number),
+        Found::Owner { owner: Owner::Reserved(_), .. }
+        | Found::MethodNotListed { .. }
+        | Found::Nothing
+        | Found::Ambiguous(_) => None,
+    }
+}
+
+/// One host for each table of rules.
+fn every_host(policy: &Policy, drafts: &[Draft]) -> HashSet<String> {
+    let mut hosts = HashSet::from([ANY_HOST.to_owned()]);
+    hosts.extend(policy.public_url.iter().map(|url| url.host.to_string()));
+    for host in drafts.iter().flat_map(|draft| &draft.entry.hosts) {
+        let (name, port) = match host {
+            HostPattern::Any => continue,
+            HostPattern::Exact { host, port } => (host.to_string(), port),
+            HostPattern::Wildcard { suffix, port } => (format!("any.{suffix}"), port),
+        };
+        hosts.insert(match port {
+            Some(port) => format!("{name}:{port}"),
+            None => name,
+        });
+    }
+    hosts
+}
+
+/// Whether an absolute login stands on a host that is the gateway's: its public URL's, or one that a rule names.
+fn is_ours(policy: &Policy, drafts: &[Draft], login: &Url) -> bool {
+    let host = login.host_str().unwrap_or_default();
+    if policy.public_url.as_ref().is_some_and(|url| &*url.host == host) {
+        return true;
+    }
+    let Ok(exact) = HostPattern::parse(host) else { return false };
+    drafts.iter().flat_map(|draft| &draft.entry.hosts).any(|named| match named {
+        HostPattern::Any => false,
+        HostPattern::Exact { host: named, .. } => **named == *host,
+        HostPattern::Wildcard { suffix, .. } => {
+            HostPattern::Wildcard { suffix: suffix.clone(), port: None }.covers(&exact)
+        }
+    })
+}

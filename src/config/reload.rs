@@ -1,0 +1,200 @@
+//! Notices that the files of a configuration changed, and compiles it anew: all of it or nothing.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread;
+use std::time::Duration;
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use url::Url;
+
+use crate::config::{Config, Faults, Files, Options, load};
+
+/// How long changes must have ceased before the files are read: editors and ConfigMaps write in several steps.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// What is watched, and what it is compiled with.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    pub config: PathBuf,
+    pub embedded_kratos: Url,
+    /// The generation that was compiled last.
+    pub generation: u64,
+}
+
+/// Compiles the configuration once more, under the next generation. A hang-up signal does this, changed or not.
+///
+/// # Errors
+/// Every fault of every file; the generation is then not used up.
+pub fn reload(watched: &mut Watched) -> Result<Config, Faults> {
+    let options = Options {
+        embedded_kratos: watched.embedded_kratos.clone(),
+        generation: watched.generation + 1,
+        ..Options::default()
+    };
+    let config = load(&watched.config, &options)?;
+    watched.generation = options.generation;
+    Ok(config)
+}
+
+/// Asks a watch for a reload, or ends it when dropped.
+#[derive(Debug)]
+pub struct Watch {
+    signals: mpsc::Sender<Signal>,
+}
+
+impl Watch {
+    /// Has the files read and compiled now, whether they changed or not.
+    pub fn reload(&self) {
+        // A watch that has ended has nothing left to reload.
+        let _ = self.signals.send(Signal::Reload);
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.signals.send(Signal::End);
+    }
+}
+
+enum Signal {
+    /// Something happened in one of the folders.
+    Touched,
+    End,
+    Reload,
+}
+
+/// Watches the files of `current` on a thread of its own and hands `on_change` every new configuration, or its faults.
+///
+/// The folders are watched, not the files: editors replace files, and Kubernetes swaps a link beside them.
+///
+/// # Errors
+/// Where the system gives no more watches or threads.
+pub fn watch(
+    mut watched: Watched,
+    current: &Config,
+    mut on_change: impl FnMut(Result<Config, Faults>) + Send + 'static,
+) -> std::io::Result<Watch> {
+    let (signals, received) = mpsc::channel();
+    let touched = signals.clone();
+    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Reading is an event too, and our own would never end.
+        if !event.is_ok_and(|event| event.kind.is_access()) {
+            let _ = touched.send(Signal::Touched);
+        }
+    });
+    let mut folders = Folders { watcher: watcher.map_err(std::io::Error::other)?, watched: BTreeSet::new() };
+    let mut inputs = Inputs { files: current.files.clone(), patterns: current.patterns.clone() };
+    folders.follow(&inputs);
+    let mut seen = inputs.fingerprint();
+    let watch = Watch { signals };
+    thread::Builder::new().name("config-watch".to_owned()).spawn(move || {
+        while let Ok(signal) = received.recv() {
+            let forced = match signal {
+                Signal::End => break,
+                Signal::Reload => true,
+                Signal::Touched => match settle(&received) {
+                    Settled::End => break,
+                    Settled::Quiet { forced } => forced,
+                },
+            };
+            let now = inputs.fingerprint();
+            if now == seen && !forced {
+                // A folder may have been replaced by one that is not watched yet.
+                folders.follow(&inputs);
+                continue;
+            }
+            seen = now;
+            let result = reload(&mut watched);
+            if let Ok(config) = &result {
+                inputs = Inputs { files: config.files.clone(), patterns: config.patterns.clone() };
+                // If the files changed since they were read, the next event finds this out.
+                seen = inputs.fingerprint();
+            }
+            folders.follow(&inputs);
+            on_change(result);
+        }
+    })?;
+    Ok(watch)
+}
+
+enum Settled {
+    End,
+    Quiet { forced: bool },
+}
+
+/// Waits until nothing has happened for a while.
+fn settle(received: &mpsc::Receiver<Signal>) -> Settled {
+    let mut forced = false;
+    loop {
+        match received.recv_timeout(QUIET) {
+            Ok(Signal::Touched) => {}
+            Ok(Signal::Reload) => forced = true,
+            Ok(Signal::End) | Err(RecvTimeoutError::Disconnected) => return Settled::End,
+            Err(RecvTimeoutError::Timeout) => return Settled::Quiet { forced },
+        }
+    }
+}
+
+/// What a configuration is made of.
+struct Inputs {
+    files: Vec<PathBuf>,
+    patterns: Vec<String>,
+}
+
+impl Inputs {
+    /// Changes when any file says something else, appears or disappears. Which link leads to it does not matter.
+    fn fingerprint(&self) -> u64 {
+        let files = Files::disk();
+        let mut all = self.files.iter().cloned().collect::<BTreeSet<_>>();
+        for pattern in &self.patterns {
+            all.extend((files.list)(pattern).unwrap_or_default());
+        }
+        let mut hasher = DefaultHasher::new();
+        for path in all {
+            path.hash(&mut hasher);
+            (files.read)(&path).ok().hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+}
+
+/// The folders that are watched.
+struct Folders {
+    watcher: RecommendedWatcher,
+    watched: BTreeSet<PathBuf>,
+}
+
+impl Folders {
+    /// Watches the folder of every file and pattern, or the nearest one that exists.
+    fn follow(&mut self, inputs: &Inputs) {
+        let mut wanted = BTreeSet::new();
+        for file in &inputs.files {
+            wanted.extend(nearest_folder(file));
+            // A file behind a link changes where it really is.
+            wanted.extend(std::fs::canonicalize(file).ok().and_then(|target| nearest_folder(&target)));
+        }
+        for pattern in &inputs.patterns {
+            let fixed = pattern.split(['*', '?']).next().unwrap_or_default();
+            wanted.extend(nearest_folder(Path::new(fixed)));
+        }
+        for gone in self.watched.difference(&wanted) {
+            let _ = self.watcher.unwatch(gone);
+        }
+        // Also those that are watched already: a folder that was replaced needs a new watch.
+        for folder in &wanted {
+            if let Err(error) = self.watcher.watch(folder, RecursiveMode::NonRecursive) {
+                tracing::warn!(folder = %folder.display(), %error, "A folder of the configuration cannot be watched");
+            }
+        }
+        self.watched = wanted;
+    }
+}
+
+fn nearest_folder(path: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(path).ok()?;
+    absolute.ancestors().skip(1).find(|folder| folder.is_dir()).map(Path::to_owned)
+}
