@@ -1,1 +1,112 @@
-//! The commands: serve, dev, check, explain, import and schema.
+//! The commands: serve, dev, check, explain, import, test and schema.
+
+mod check;
+#[cfg(feature = "dev")]
+mod demo;
+#[cfg(feature = "dev")]
+mod dev;
+mod explain;
+mod serve;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config;
+use crate::telemetry::{self, LogFormat, LogGuard, LogSettings};
+
+/// What is wrong is wrong with what the user gave us.
+const FAULTY: u8 = 1;
+
+/// The gate in front of services whose users sign in with Ory Kratos.
+#[derive(Parser)]
+#[command(name = "portcullis", version, about, arg_required_else_help = true)]
+struct Arguments {
+    #[command(flatten)]
+    log: LogArguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+struct LogArguments {
+    /// What is logged, as in RUST_LOG: `info,access=off`, `portcullis=debug`. Default: RUST_LOG, else `info`.
+    #[arg(long = "log", global = true, value_name = "FILTER")]
+    filter: Option<String>,
+    /// How the log is written.
+    #[arg(long = "log-format", global = true, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Json,
+    Text,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Compiles configurations and tells every fault at once.
+    Check(check::Arguments),
+    /// Runs the gateway with an embedded identity server, sign-in pages and a demo service. Needs no configuration.
+    #[cfg(feature = "dev")]
+    Dev(dev::Arguments),
+    /// Tells what the gateway would do with a request, and why.
+    Explain(explain::Arguments),
+    /// Prints the JSON Schema of the configuration, for editors.
+    Schema,
+    /// Runs the gateway.
+    Serve(serve::Arguments),
+}
+
+/// Runs what the command line asks for.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        Command::Check(check) => check::run(&check),
+        #[cfg(feature = "dev")]
+        Command::Dev(dev) => with_log(&arguments.log, || dev::run(&dev)),
+        Command::Explain(explain) => explain::run(&explain),
+        Command::Schema => print(&format!("{:#}", config::schema())).map(|()| ExitCode::SUCCESS),
+        Command::Serve(serve) => with_log(&arguments.log, || serve::run(&serve)),
+    };
+    outcome.unwrap_or_else(|error| {
+        // A reader that has gone, as `head` does, is no failure worth words.
+        if error.downcast_ref::<io::Error>().is_none_or(|error| error.kind() != io::ErrorKind::BrokenPipe) {
+            let _ = writeln!(io::stderr(), "portcullis: {error:#}");
+        }
+        ExitCode::from(FAULTY)
+    })
+}
+
+/// Runs `command` with a log, and writes what is left of the log when it is done.
+fn with_log(arguments: &LogArguments, command: impl FnOnce() -> anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
+    let _written: LogGuard = telemetry::subscribe(&LogSettings::new(
+        arguments.filter.as_deref(),
+        match arguments.format {
+            Format::Json => LogFormat::Json,
+            Format::Text => LogFormat::Text,
+        },
+    ))?;
+    command()
+}
+
+/// Prints one text on standard output.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        out.write_all(b"\n")?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Where the configuration is.
+#[derive(Args)]
+struct ConfigFile {
+    /// The configuration.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
