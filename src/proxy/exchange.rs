@@ -21,7 +21,8 @@ use crate::proxy::in_flight::UnderWay;
 use crate::proxy::request_id::RequestId;
 use crate::proxy::respond::{Place, RefusalContext, Response, respond};
 use crate::proxy::upstream::Picked;
-use crate::sessions::PendingEnding;
+use crate::sessions::ending::PendingEnding;
+use crate::telemetry::InFlight as Counted;
 
 /// One request and its answer.
 pub(crate) struct Exchange {
@@ -48,11 +49,13 @@ pub(crate) struct Exchange {
     /// A body that must be read before it is passed on.
     pub(super) held: Option<HeldBody>,
     pub(super) body_bytes: u64,
+    /// The name of the upstream it went to.
+    pub(super) upstream: Option<Box<str>>,
     /// The endpoint in use.
     pub(super) picked: Option<Picked>,
     /// The endpoints that this request already tried, by number.
     pub(super) tried: SmallVec<[usize; 4]>,
-    _under_way: UnderWay,
+    _under_way: (UnderWay, Counted),
 }
 
 /// What a request asked for, kept beyond the life of its [`RequestView`].
@@ -60,7 +63,7 @@ pub(super) struct Asked {
     pub(super) scheme: Scheme,
     host: Box<str>,
     /// As a Host header says it.
-    pub(super) authority: Box<str>,
+    authority: Box<str>,
     /// Path and query as sent.
     pub(super) origin_form: Box<str>,
 }
@@ -84,6 +87,10 @@ impl Asked {
         }
     }
 
+    pub(super) fn authority(&self) -> &str {
+        &self.authority
+    }
+
     /// Path as sent, without the query.
     pub(super) fn path(&self) -> &str {
         self.origin_form.split('?').next().unwrap_or_default()
@@ -95,7 +102,7 @@ impl Asked {
 }
 
 impl Exchange {
-    pub(super) fn new(policy: Arc<Policy>, under_way: UnderWay) -> Self {
+    pub(super) fn new(policy: Arc<Policy>, under_way: UnderWay, counted: Counted) -> Self {
         Self {
             policy,
             started: Instant::now(),
@@ -113,9 +120,10 @@ impl Exchange {
             is_whoami: false,
             held: None,
             body_bytes: 0,
+            upstream: None,
             picked: None,
             tried: SmallVec::new(),
-            _under_way: under_way,
+            _under_way: (under_way, counted),
         }
     }
 

@@ -38,7 +38,7 @@ pub(super) fn edit(head: &mut RequestHeader, exchange: &Exchange, kratos_host: &
     for stamp in exchange.stamps.iter() {
         head.insert_header(Bytes::copy_from_slice(stamp.spelling.as_bytes()), stamp.value.clone())?;
     }
-    let authority = HeaderValue::from_str(&asked.authority).or_err(ErrorType::InternalError, "host")?;
+    let authority = HeaderValue::from_str(asked.authority()).or_err(ErrorType::InternalError, "host")?;
     // Kratos believes the leftmost address of a list, so it gets a list of one.
     let forwarded_for = if is_kratos { origin.client.to_string() } else { origin.forwarded_for.clone() };
     head.insert_header("X-Forwarded-For", forwarded_for)?;

@@ -2,22 +2,24 @@
 
 use http::header::SET_COOKIE;
 use http::{HeaderMap, Method};
+use smallvec::SmallVec;
 use uuid::Uuid;
 
 use crate::decision::credentials::{Sources, is_session_cookie};
-use crate::sessions::Ending;
+use crate::sessions::ending::Ending;
+use crate::telemetry::RevocationCause;
 
 /// What a request may do to sessions.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Effect {
     /// It may end or change these.
-    Ends(Ending),
+    Ends(Ending, RevocationCause),
     /// It may end its own sessions and those of the tokens in its body.
     EndsWithBody,
-    /// It asks who someone is.
-    Whoami,
     /// It only reads.
     Nothing,
+    /// It asks who someone is.
+    Whoami,
 }
 
 /// What a request may do to sessions, `path` being decoded and without the prefix under which Kratos is mounted.
@@ -25,23 +27,25 @@ pub(super) enum Effect {
 /// Everything is taken to end sessions but what is known not to: submits come by GET too (logout, links from mails,
 /// callbacks of identity providers).
 pub(super) fn effect(method: &Method, path: &str) -> Effect {
-    let mut segments = path.split('/').skip(1);
-    let (area, rest) = (segments.next().unwrap_or_default(), segments.collect::<Vec<_>>());
+    let segments = path.split('/').skip(1).collect::<SmallVec<[&str; 8]>>();
     let reads = *method == Method::GET || *method == Method::HEAD;
-    match (area, rest.as_slice()) {
-        ("self-service" | "sessions", _) if *method == Method::OPTIONS => Effect::Nothing,
-        ("self-service", [_, "browser" | "api" | "flows"] | ["errors"]) if reads => Effect::Nothing,
-        ("self-service", ["logout", "api"]) => Effect::EndsWithBody,
-        ("self-service", ["settings", ..]) => Effect::Ends(Ending::Identity),
-        ("self-service", _) => Effect::Ends(Ending::Sessions),
-        ("sessions", ["whoami"]) if reads => Effect::Whoami,
-        ("sessions", []) if reads => Effect::Nothing,
-        ("sessions", []) => Effect::Ends(Ending::Identity),
-        ("sessions", [id]) if *method == Method::DELETE => Effect::Ends(match Uuid::try_parse(id) {
-            Ok(id) => Ending::Named(id.to_string()),
-            Err(_) => Ending::Sessions,
-        }),
-        ("sessions", _) => Effect::Ends(Ending::Sessions),
+    match segments.as_slice() {
+        ["self-service" | "sessions", ..] if *method == Method::OPTIONS => Effect::Nothing,
+        ["self-service", _, "browser" | "api" | "flows"] | ["self-service", "errors"] | ["sessions"] if reads => {
+            Effect::Nothing
+        }
+        ["self-service", "login", ..] => Effect::Ends(Ending::Sessions, RevocationCause::Login),
+        ["self-service", "logout", "api"] => Effect::EndsWithBody,
+        ["self-service", "logout", ..] => Effect::Ends(Ending::Sessions, RevocationCause::Logout),
+        ["self-service", "settings", ..] => Effect::Ends(Ending::Identity, RevocationCause::Settings),
+        ["self-service", ..] => Effect::Ends(Ending::Sessions, RevocationCause::SelfService),
+        ["sessions", "whoami"] if reads => Effect::Whoami,
+        ["sessions"] => Effect::Ends(Ending::Identity, RevocationCause::SessionsDeleted),
+        ["sessions", id] if *method == Method::DELETE => {
+            let ending = Uuid::try_parse(id).map_or(Ending::Sessions, Ending::Named);
+            Effect::Ends(ending, RevocationCause::SessionDeleted)
+        }
+        ["sessions", ..] => Effect::Ends(Ending::Sessions, RevocationCause::SelfService),
         _ => Effect::Nothing,
     }
 }
@@ -71,8 +75,9 @@ mod tests {
 
     #[test]
     fn every_request_has_its_effect() {
-        let ends = || Effect::Ends(Ending::Sessions);
-        let ends_identity = || Effect::Ends(Ending::Identity);
+        let ends = |cause| Effect::Ends(Ending::Sessions, cause);
+        let ends_identity = |cause| Effect::Ends(Ending::Identity, cause);
+        let named = || Effect::Ends(Ending::Named(ID.parse().unwrap()), RevocationCause::SessionDeleted);
         for (method, path, expected) in [
             ("GET", "/self-service/login/browser", Effect::Nothing),
             ("HEAD", "/self-service/login/browser", Effect::Nothing),
@@ -86,33 +91,33 @@ mod tests {
             ("OPTIONS", "/self-service/login", Effect::Nothing),
             ("OPTIONS", "/sessions", Effect::Nothing),
             ("OPTIONS", "/self-service/logout/api", Effect::Nothing),
-            ("POST", "/self-service/login", ends()),
-            ("POST", "/self-service/login/browser", ends()),
-            ("POST", "/self-service/registration", ends()),
-            ("POST", "/self-service/settings", ends_identity()),
-            ("GET", "/self-service/settings", ends_identity()),
-            ("GET", "/self-service/logout", ends()),
+            ("POST", "/self-service/login", ends(RevocationCause::Login)),
+            ("POST", "/self-service/login/browser", ends(RevocationCause::Login)),
+            ("POST", "/self-service/registration", ends(RevocationCause::SelfService)),
+            ("POST", "/self-service/settings", ends_identity(RevocationCause::Settings)),
+            ("GET", "/self-service/settings", ends_identity(RevocationCause::Settings)),
+            ("GET", "/self-service/logout", ends(RevocationCause::Logout)),
             ("DELETE", "/self-service/logout/api", Effect::EndsWithBody),
             ("POST", "/self-service/logout/api", Effect::EndsWithBody),
-            ("GET", "/self-service/recovery", ends()),
-            ("POST", "/self-service/recovery", ends()),
-            ("GET", "/self-service/verification", ends()),
-            ("GET", "/self-service/methods/oidc/callback/github", ends()),
-            ("POST", "/self-service/methods/oidc/callback", ends()),
-            ("GET", "/self-service/methods/oidc/callback/api", ends()),
-            ("GET", "/self-service/login/browser/", ends()),
-            ("GET", "/self-service", ends()),
-            ("GET", "/self-service/fed-cm/parameters", ends()),
+            ("GET", "/self-service/recovery", ends(RevocationCause::SelfService)),
+            ("POST", "/self-service/recovery", ends(RevocationCause::SelfService)),
+            ("GET", "/self-service/verification", ends(RevocationCause::SelfService)),
+            ("GET", "/self-service/methods/oidc/callback/github", ends(RevocationCause::SelfService)),
+            ("POST", "/self-service/methods/oidc/callback", ends(RevocationCause::SelfService)),
+            ("GET", "/self-service/methods/oidc/callback/api", ends(RevocationCause::SelfService)),
+            ("GET", "/self-service/login/browser/", ends(RevocationCause::Login)),
+            ("GET", "/self-service", ends(RevocationCause::SelfService)),
+            ("GET", "/self-service/fed-cm/parameters", ends(RevocationCause::SelfService)),
             ("GET", "/sessions/whoami", Effect::Whoami),
             ("HEAD", "/sessions/whoami", Effect::Whoami),
-            ("POST", "/sessions/whoami", ends()),
-            ("DELETE", "/sessions/whoami", ends()),
+            ("POST", "/sessions/whoami", ends(RevocationCause::SelfService)),
+            ("DELETE", "/sessions/whoami", ends(RevocationCause::SessionDeleted)),
             ("GET", "/sessions", Effect::Nothing),
-            ("DELETE", "/sessions", ends_identity()),
-            ("DELETE", &format!("/sessions/{ID}"), Effect::Ends(Ending::Named(ID.to_owned()))),
-            ("DELETE", &format!("/sessions/{}", ID.to_uppercase()), Effect::Ends(Ending::Named(ID.to_owned()))),
-            ("GET", &format!("/sessions/{ID}"), ends()),
-            ("GET", "/sessions/token-exchange", ends()),
+            ("DELETE", "/sessions", ends_identity(RevocationCause::SessionsDeleted)),
+            ("DELETE", &format!("/sessions/{ID}"), named()),
+            ("DELETE", &format!("/sessions/{}", ID.to_uppercase()), named()),
+            ("GET", &format!("/sessions/{ID}"), ends(RevocationCause::SelfService)),
+            ("GET", "/sessions/token-exchange", ends(RevocationCause::SelfService)),
             ("GET", "/schemas", Effect::Nothing),
             ("GET", "/schemas/default", Effect::Nothing),
             ("GET", "/.well-known/ory/webauthn.js", Effect::Nothing),
