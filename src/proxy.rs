@@ -26,12 +26,12 @@ pub mod settings;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 pub use client_kind::ClientKind;
-pub use in_flight::InFlight;
+pub(crate) use in_flight::InFlight;
 pub use respond::{Place, RefusalContext, Response, respond};
-pub use upstream::Pools;
+pub(crate) use upstream::Pools;
 
 use crate::decision::policy::Policy;
 use crate::proxy::settings::Settings;
@@ -40,14 +40,14 @@ use crate::telemetry::Metrics;
 use crate::ui::Pages;
 
 /// All that the shell needs to answer requests. One per process; a reload swaps the policy inside.
-pub struct Gateway {
-    pub policy: Arc<ArcSwap<Policy>>,
-    pub sessions: Arc<Sessions>,
-    pub pools: Arc<Pools>,
-    pub metrics: Arc<Metrics>,
+pub(crate) struct Gateway {
+    pub(crate) policy: Arc<ArcSwap<Policy>>,
+    pub(crate) sessions: Sessions,
+    pub(crate) pools: Arc<Pools>,
+    pub(crate) metrics: Arc<Metrics>,
     /// The sign-in pages, where they are on.
-    pub pages: Option<Arc<Pages>>,
-    pub settings: Settings,
+    pub(crate) pages: Arc<ArcSwapOption<Pages>>,
+    pub(crate) settings: Settings,
     /// What is under way right now.
-    pub in_flight: InFlight,
+    pub(crate) in_flight: InFlight,
 }

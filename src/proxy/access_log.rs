@@ -54,7 +54,13 @@ pub(super) fn write(metrics: &Metrics, session: &Session, exchange: &Exchange, e
 fn outcome(exchange: &Exchange, error: Option<&Error>) -> Outcome {
     match (&exchange.permit, error) {
         (None, _) => Outcome::Refuse,
-        (Some(_), None) => if exchange.refusal.is_some() { Outcome::Error } else { Outcome::Permit },
+        (Some(_), None) => {
+            if exchange.refusal.is_some() {
+                Outcome::Error
+            } else {
+                Outcome::Permit
+            }
+        }
         (Some(_), Some(_)) => Outcome::Error,
     }
 }

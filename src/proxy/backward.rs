@@ -68,11 +68,8 @@ mod tests {
         }
         let cookies = cookies.iter().map(|cookie| HeaderValue::from_static(cookie)).collect::<Vec<_>>();
         edit(&mut head, &RequestId::unknown(), &cookies).unwrap();
-        let mut lines = head
-            .headers
-            .iter()
-            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
-            .collect::<Vec<_>>();
+        let mut lines =
+            head.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect::<Vec<_>>();
         lines.sort();
         lines
     }

@@ -79,12 +79,7 @@ impl Asked {
     }
 
     pub(super) fn place(&self) -> Place<'_> {
-        Place {
-            scheme: self.scheme,
-            host: &self.host,
-            authority: &self.authority,
-            origin_form: &self.origin_form,
-        }
+        Place { scheme: self.scheme, host: &self.host, authority: &self.authority, origin_form: &self.origin_form }
     }
 
     pub(super) fn authority(&self) -> &str {

@@ -32,7 +32,7 @@ pub(super) fn edit(head: &mut RequestHeader, exchange: &Exchange, kratos_host: &
     for edit in credentials(head, exchange, is_kratos) {
         match edit {
             Edit::Remove(name) => drop(head.remove_header(&name)),
-            Edit::Set { spelling, value, .. } => head.insert_header(String::from(spelling), value)?,
+            Edit::Set { spelling, value, .. } => head.insert_header(spelling.to_string(), value)?,
         }
     }
     for stamp in exchange.stamps.iter() {

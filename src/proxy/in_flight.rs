@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 /// A count of things under way. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct InFlight(Arc<Count>);
+pub(crate) struct InFlight(Arc<Count>);
 
 #[derive(Debug, Default)]
 struct Count {
@@ -25,7 +25,7 @@ impl InFlight {
         UnderWay(Arc::clone(&self.0))
     }
 
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.0.now.load(Ordering::Acquire)
     }
 

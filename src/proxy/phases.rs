@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT};
-use http::{HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::decision::credentials::{Credentials, Sources};
 use crate::decision::origin::origin;
 use crate::decision::refusal::Refusal;
-use crate::decision::request::{Ambiguous, Head, RequestView, is_forbidden_method};
+use crate::decision::request::{Ambiguous, Head, RequestView};
 use crate::decision::rule::Target;
 use crate::gate::{WhoAsks, judge};
 use crate::proxy::Gateway;
@@ -35,9 +35,6 @@ use crate::proxy::wire;
 use crate::sessions::ending::Ending;
 use crate::telemetry::RevocationCause;
 use crate::ui::PageRequest;
-
-/// What forbidden methods are told instead: what is allowed there is for the rules to say, so nothing is named.
-const NO_METHOD: HeaderValue = HeaderValue::from_static("");
 
 /// How much of a refused request's body is read so that the connection can live on.
 const WORTH_DRAINING: usize = 64 * 1024;
@@ -60,9 +57,6 @@ impl Gateway {
         let head = session.req_header();
         if wire::head_size(session) > self.settings.max_header_size {
             return Err(Refusal::HeadTooLarge);
-        }
-        if is_forbidden_method(&head.method) {
-            return Err(Refusal::MethodNotListed(NO_METHOD));
         }
         let origin = origin(wire::peer(session), wire::scheme(session), &head.headers, &policy.trusted_proxies)
             .map_err(|_| Refusal::Ambiguous(Ambiguous::SchemeUnclear))?;
@@ -111,13 +105,14 @@ impl Gateway {
             }
         };
         // Kratos looks at all of them, whichever we were told to ask about.
-        let everywhere = Sources { session_token: true, bearer: true, cookies: exchange.policy.sources.cookies.clone() };
+        let everywhere =
+            Sources { session_token: true, bearer: true, cookies: exchange.policy.sources.cookies.clone() };
         let credentials = Credentials::find(view.headers(), &everywhere);
         exchange.ending = Some(self.sessions.prepare_ending(&credentials, ending, cause).await);
     }
 
     async fn show_page(&self, session: &Session, exchange: &Exchange) -> Result<Response, Refusal> {
-        let (Some(pages), Some(asked)) = (&self.pages, &exchange.asked) else { return Err(Refusal::NoRule) };
+        let (Some(pages), Some(asked)) = (self.pages.load_full(), &exchange.asked) else { return Err(Refusal::NoRule) };
         let head = session.req_header();
         let page = pages
             .answer(PageRequest {

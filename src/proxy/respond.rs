@@ -156,17 +156,18 @@ fn words(refusal: &Refusal) -> (&'static str, &'static str) {
             ("The request is ambiguous", "The address of this request could be read in more than one way.")
         }
         Refusal::Forbidden => ("Access is not allowed", "You are not allowed to see what is here."),
-        Refusal::HeadTooLarge => ("The request header is too large", "The header of this request is longer than it may be."),
-        Refusal::Internal => ("Something went wrong", "The gateway could not handle this request."),
-        Refusal::LogIn => {
-            ("The request could not be authorized", "No valid session credentials found in the request.")
+        Refusal::HeadTooLarge => {
+            ("The request header is too large", "The header of this request is longer than it may be.")
         }
+        Refusal::Internal => ("Something went wrong", "The gateway could not handle this request."),
+        Refusal::LogIn => ("The request could not be authorized", "No valid session credentials found in the request."),
         Refusal::Malformed => ("The request is malformed", "The body of this request is not well-formed."),
         Refusal::MethodNotListed(_) => ("The method is not allowed", "What is here cannot be asked for in this way."),
         Refusal::NoRule => ("Nothing was found", "There is nothing at this address."),
-        Refusal::Outage => {
-            ("Signing in is not possible right now", "Your session cannot be checked at the moment. Please try again soon.")
-        }
+        Refusal::Outage => (
+            "Signing in is not possible right now",
+            "Your session cannot be checked at the moment. Please try again soon.",
+        ),
         Refusal::Refresh => ("Please sign in again", "The session was authenticated too long ago for this request."),
         Refusal::StepUp => (
             "Session does not fulfill the requested Authenticator Assurance Level",
@@ -178,7 +179,9 @@ fn words(refusal: &Refusal) -> (&'static str, &'static str) {
         Refusal::Unverified => {
             ("A verified address is needed", "Please verify your e-mail address or phone number first.")
         }
-        Refusal::UpstreamFailed => ("The service cannot be reached", "The service behind this address is not available."),
+        Refusal::UpstreamFailed => {
+            ("The service cannot be reached", "The service behind this address is not available.")
+        }
         Refusal::UpstreamTimedOut => {
             ("The service did not answer in time", "The service behind this address took too long to answer.")
         }

@@ -58,7 +58,8 @@ pub(super) fn new_session_cookie<'h>(headers: &'h HeaderMap, sources: &Sources) 
         let equals = pair.iter().position(|byte| *byte == b'=')?;
         let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
         let is_cleared = parts.any(|attribute| {
-            let (name, value) = attribute.split_at(attribute.iter().position(|b| *b == b'=').unwrap_or(attribute.len()));
+            let (name, value) =
+                attribute.split_at(attribute.iter().position(|b| *b == b'=').unwrap_or(attribute.len()));
             name.eq_ignore_ascii_case(b"max-age") && matches!(value.get(1), None | Some(b'0' | b'-'))
         });
         (is_session_cookie(name, sources) && !value.is_empty() && !is_cleared).then_some((name, value))

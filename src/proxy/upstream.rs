@@ -23,7 +23,7 @@ use crate::telemetry::UpstreamError;
 /// An upstream of a new policy that equals one of the old gets its pool, and so keeps what is known of its health and
 /// its open connections. Entries die with their policy.
 #[derive(Default)]
-pub struct Pools {
+pub(crate) struct Pools {
     known: RwLock<HashMap<usize, Entry>>,
 }
 
@@ -37,7 +37,7 @@ impl Pools {
     /// Makes the pools of `policy` before a request needs them, and lets go of those that no policy names any more.
     ///
     /// Must be called within the runtime that serves requests: pools look after their endpoints on it.
-    pub fn prepare(&self, policy: &Policy) {
+    pub(crate) fn prepare(&self, policy: &Policy) {
         for rule in policy.reserved.iter().chain(&policy.rules) {
             match &rule.target {
                 Some(Target::Kratos(upstream) | Target::Service(upstream)) => drop(self.of(upstream)),

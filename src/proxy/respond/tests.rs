@@ -134,7 +134,10 @@ fn the_public_url_names_its_own_host_only() {
     let login = login("/login");
     for (host, expected) in [
         ("shop.example.com", "/login?return_to=http%3A%2F%2Fshop.example.com%2Fapi%2Forders%3Fa%3Db%26c%3D%2520"),
-        ("other.example.com", "/login?return_to=https%3A%2F%2Fshop.example.com%3A8443%2Fapi%2Forders%3Fa%3Db%26c%3D%2520"),
+        (
+            "other.example.com",
+            "/login?return_to=https%3A%2F%2Fshop.example.com%3A8443%2Fapi%2Forders%3Fa%3Db%26c%3D%2520",
+        ),
     ] {
         let public = PublicUrl { origin: format!("http://{host}").into(), host: host.into() };
         let mut context = context(&login, &Method::GET, ClientKind::Navigation, OnRefusal::Auto);

@@ -7,10 +7,8 @@ use crate::decision::upstream::{Endpoint, EndpointScheme, Timeouts};
 use crate::proxy::upstream::Pools;
 
 fn upstream(hosts: &[&str], balance: Balance) -> Arc<Upstream> {
-    let endpoints = hosts
-        .iter()
-        .map(|host| Endpoint { host: (*host).into(), port: 8080, scheme: EndpointScheme::Http })
-        .collect();
+    let endpoints =
+        hosts.iter().map(|host| Endpoint { host: (*host).into(), port: 8080, scheme: EndpointScheme::Http }).collect();
     Arc::new(Upstream {
         name: "orders".into(),
         endpoints,
