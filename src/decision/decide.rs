@@ -154,6 +154,8 @@ fn rests_on_answer(refusal: &Refusal, rule: &Rule) -> bool {
         Refusal::Forbidden => rule.when.as_ref().is_some_and(|when| when.reads().session),
         Refusal::Ambiguous(_)
         | Refusal::HeadTooLarge
+        | Refusal::Internal
+        | Refusal::Malformed
         | Refusal::MethodNotListed(_)
         | Refusal::NoRule
         | Refusal::Outage

@@ -11,8 +11,12 @@ pub enum Refusal {
     Ambiguous(Ambiguous),
     /// The rule lets nobody pass, or its condition does not hold.
     Forbidden,
+    /// The gateway itself failed.
+    Internal,
     /// A session is demanded and there is none.
     LogIn,
+    /// The body is not what HTTP says a body is.
+    Malformed,
     /// The path's rules do not list the method; the value of `Allow`.
     MethodNotListed(HeaderValue),
     /// No rule owns the request.
@@ -42,8 +46,9 @@ pub enum Refusal {
 impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Ambiguous(_) => StatusCode::BAD_REQUEST,
+            Self::Ambiguous(_) | Self::Malformed => StatusCode::BAD_REQUEST,
             Self::Forbidden | Self::Refresh | Self::StepUp | Self::Unverified => StatusCode::FORBIDDEN,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::LogIn => StatusCode::UNAUTHORIZED,
             Self::MethodNotListed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoRule => StatusCode::NOT_FOUND,
@@ -62,7 +67,9 @@ impl Refusal {
         match self {
             Self::Ambiguous(_) => "ambiguous_request",
             Self::Forbidden => "forbidden",
+            Self::Internal => "internal_error",
             Self::LogIn => "session_inactive",
+            Self::Malformed => "malformed_request",
             Self::MethodNotListed(_) => "method_not_allowed",
             Self::NoRule => "no_rule",
             Self::Outage => "kratos_unavailable",
@@ -79,12 +86,14 @@ impl Refusal {
     }
 
     /// Every id, for metrics that want to be there before the first refusal.
-    pub const IDS: [&str; 15] = [
+    pub const IDS: [&str; 17] = [
         "ambiguous_request",
         "body_too_large",
         "forbidden",
         "header_too_large",
+        "internal_error",
         "kratos_unavailable",
+        "malformed_request",
         "method_not_allowed",
         "no_rule",
         "request_timeout",

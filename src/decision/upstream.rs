@@ -25,13 +25,10 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// `host:port`, an IPv6 address in brackets: what a Host header says.
+    /// What a Host header says: the host, an IPv6 address in brackets, and the port where it is not the scheme's own.
     pub fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.to_string() };
+        if self.port == self.scheme.default_port() { host } else { format!("{host}:{}", self.port) }
     }
 }
 
@@ -42,6 +39,15 @@ pub enum EndpointScheme {
     H2c,
     Http,
     Https,
+}
+
+impl EndpointScheme {
+    fn default_port(self) -> u16 {
+        match self {
+            Self::H2c | Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
 }
 
 /// Which endpoint gets the next request.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::sessions::whoami::ClientError;
+
 /// Settings of the session look-up and its cache.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
@@ -36,5 +38,24 @@ impl Settings {
             stale_if_error: Duration::ZERO,
             max_entries: 100_000,
         }
+    }
+
+    /// A client for Kratos. It carries other people's credentials, so it follows no redirect and keeps no cookie.
+    ///
+    /// # Errors
+    /// Where the authority's certificates cannot be read.
+    pub fn client(&self) -> Result<reqwest::Client, ClientError> {
+        let mut client = reqwest::Client::builder()
+            // A redirect is no answer about a session.
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(self.timeout)
+            // Kratos itself closes idle connections after 120 s.
+            .pool_idle_timeout(Duration::from_secs(60))
+            .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")));
+        if let Some(authority) = &self.authority {
+            client = client.tls_certs_only(reqwest::Certificate::from_pem_bundle(authority)?);
+        }
+        Ok(client.build()?)
     }
 }

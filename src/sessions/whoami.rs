@@ -111,24 +111,13 @@ impl Whoami {
 
 impl Target {
     fn new(settings: &Settings) -> Result<Self, ClientError> {
-        let mut client = reqwest::Client::builder()
-            // A redirect is no answer about a session.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(settings.timeout)
-            // Kratos itself closes idle connections after 120 s.
-            .pool_idle_timeout(Duration::from_secs(60))
-            .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")));
-        if let Some(authority) = &settings.authority {
-            client = client.tls_certs_only(reqwest::Certificate::from_pem_bundle(authority)?);
-        }
         let at = |path: &str| {
             let mut url = settings.kratos.clone();
             url.set_path(path);
             url
         };
         Ok(Self {
-            client: client.build()?,
+            client: settings.client()?,
             health: at("/health/ready"),
             timeout: settings.timeout,
             whoami: at("/sessions/whoami"),

@@ -1,0 +1,111 @@
+//! The head on its way down: what concerns the hop behind us is dropped, what concerns the client is added.
+
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, SET_COOKIE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderName, HeaderValue, StatusCode};
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use smallvec::SmallVec;
+
+use crate::proxy::request_id::RequestId;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Edits the head of a final answer: `cookies` are the session cookies that whoami gave for the client.
+///
+/// # Errors
+/// Where a value cannot be in a header.
+pub(super) fn edit(head: &mut ResponseHeader, id: &RequestId, cookies: &[HeaderValue]) -> Result<()> {
+    if head.status != StatusCode::SWITCHING_PROTOCOLS {
+        strip_hop_by_hop(head);
+    }
+    head.insert_header("X-Request-ID", id.header().clone())?;
+    let mut relayed = false;
+    for cookie in cookies {
+        // The service's own word on the same cookie is the newer one.
+        if !sets_cookie(head, name_of(cookie)) {
+            head.append_header(SET_COOKIE, cookie.clone())?;
+            relayed = true;
+        }
+    }
+    if relayed {
+        head.insert_header(CACHE_CONTROL, "private, no-store")?;
+    }
+    Ok(())
+}
+
+/// The engine does this for requests only. How the body is framed is its own affair, so that is left alone.
+fn strip_hop_by_hop(head: &mut ResponseHeader) {
+    let nominated: SmallVec<[HeaderName; 4]> = head
+        .headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING)
+        .collect();
+    for name in nominated.iter().chain([&CONNECTION, &KEEP_ALIVE, &PROXY_CONNECTION, &UPGRADE]) {
+        head.remove_header(name);
+    }
+}
+
+fn sets_cookie(head: &ResponseHeader, name: &[u8]) -> bool {
+    head.headers.get_all(SET_COOKIE).iter().any(|cookie| name_of(cookie) == name)
+}
+
+fn name_of(cookie: &HeaderValue) -> &[u8] {
+    cookie.as_bytes().split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edited(headers: &[(&'static str, &'static str)], cookies: &[&'static str]) -> Vec<String> {
+        let mut head = ResponseHeader::build(200, None).unwrap();
+        for (name, value) in headers {
+            head.append_header(*name, *value).unwrap();
+        }
+        let cookies = cookies.iter().map(|cookie| HeaderValue::from_static(cookie)).collect::<Vec<_>>();
+        edit(&mut head, &RequestId::unknown(), &cookies).unwrap();
+        let mut lines =
+            head.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect::<Vec<_>>();
+        lines.sort();
+        lines
+    }
+
+    #[test]
+    fn what_concerns_the_hop_behind_us_stays_there() {
+        let headers = [
+            ("connection", "keep-alive, X-Internal, content-length"),
+            ("keep-alive", "timeout=5"),
+            ("x-internal", "1"),
+            ("content-length", "3"),
+            ("x-request-id", "theirs"),
+        ];
+        assert_eq!(edited(&headers, &[]), ["content-length: 3", "x-request-id: unknown"]);
+    }
+
+    #[test]
+    fn several_cookies_stay_several_and_whoamis_joins_them() {
+        let headers = [("set-cookie", "a=1"), ("set-cookie", "b=2"), ("cache-control", "public, max-age=60")];
+        assert_eq!(
+            edited(&headers, &["ory_kratos_session=x; Path=/"]),
+            [
+                "cache-control: private, no-store",
+                "set-cookie: a=1",
+                "set-cookie: b=2",
+                "set-cookie: ory_kratos_session=x; Path=/",
+                "x-request-id: unknown",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_cookie_that_the_service_sets_itself_is_not_overruled() {
+        assert_eq!(
+            edited(&[("set-cookie", "ory_kratos_session=new")], &["ory_kratos_session=old"]),
+            ["set-cookie: ory_kratos_session=new", "x-request-id: unknown"]
+        );
+    }
+}

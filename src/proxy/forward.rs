@@ -1,0 +1,97 @@
+//! The head on its way up: what clients may not say is removed, then what the gateway knows is set.
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::{HeaderName, HeaderValue};
+use pingora::http::RequestHeader;
+use pingora::{Error, ErrorType, OrErr, Result};
+use smallvec::SmallVec;
+
+use crate::decision::credentials::Credentials;
+use crate::decision::edits::{Edit, credential_edits, join_cookies, removals};
+use crate::decision::rule::Target;
+use crate::proxy::exchange::Exchange;
+
+/// Edits the head of a permitted request. `kratos_host` is what Kratos is called; services get the client's Host.
+///
+/// Called by the engine after it dropped what `Connection` names, so nothing set here can be nominated away.
+///
+/// # Errors
+/// Where the request has no permit, or a value cannot be in a header.
+pub(super) fn edit(head: &mut RequestHeader, exchange: &Exchange, kratos_host: &HeaderValue) -> Result<()> {
+    let (Some(permit), Some(asked), Some(origin)) = (&exchange.permit, &exchange.asked, &exchange.origin) else {
+        return Error::e_explain(ErrorType::InternalError, "no permit, no upstream");
+    };
+    let policy = &exchange.policy;
+    let is_kratos = matches!(permit.target(), Some(Target::Kratos(_)));
+    let unwelcome: SmallVec<[HeaderName; 8]> =
+        removals(&head.headers, &policy.owned.stamped, &policy.forwarding).cloned().collect();
+    for name in &unwelcome {
+        head.remove_header(name);
+    }
+    for edit in credentials(head, exchange, is_kratos) {
+        match edit {
+            Edit::Remove(name) => drop(head.remove_header(&name)),
+            Edit::Set { spelling, value, .. } => head.insert_header(spelling.to_string(), value)?,
+        }
+    }
+    for stamp in exchange.stamps.iter() {
+        head.insert_header(Bytes::copy_from_slice(stamp.spelling.as_bytes()), stamp.value.clone())?;
+    }
+    let authority = HeaderValue::from_str(asked.authority()).or_err(ErrorType::InternalError, "host")?;
+    // Kratos believes the leftmost address of a list, so it gets a list of one.
+    let forwarded_for = if is_kratos { origin.client.to_string() } else { origin.forwarded_for.clone() };
+    head.insert_header("X-Forwarded-For", forwarded_for)?;
+    head.insert_header("X-Forwarded-Proto", asked.scheme.as_str())?;
+    head.insert_header("X-Forwarded-Host", authority.clone())?;
+    head.insert_header("X-Request-ID", exchange.id.header().clone())?;
+    head.insert_header(HOST, if is_kratos { kratos_host.clone() } else { authority })?;
+    let target = if is_kratos { without_prefix(&asked.origin_form, &policy.kratos_prefix) } else { &asked.origin_form };
+    if head.raw_path() != target.as_bytes() {
+        head.set_raw_path(target.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn credentials(head: &RequestHeader, exchange: &Exchange, is_kratos: bool) -> Vec<Edit> {
+    if is_kratos {
+        return join_cookies(&head.headers).into_iter().collect();
+    }
+    let sources = &exchange.policy.sources;
+    let found = Credentials::find(&head.headers, sources);
+    let permit = exchange.permit.as_ref();
+    let decided = found.deciding().filter(|_| permit.is_some_and(|permit| permit.session().is_some()));
+    let forward = permit.is_some_and(|permit| permit.rule().forward_credentials);
+    credential_edits(&head.headers, sources, decided, forward)
+}
+
+/// The target without the prefix under which Kratos is mounted, byte for byte as it came.
+///
+/// The prefix was matched decoded and may be spelled otherwise on the wire, so its segments are counted, not compared.
+fn without_prefix<'t>(target: &'t str, prefix: &str) -> &'t str {
+    let segments = prefix.bytes().filter(|byte| *byte == b'/').count();
+    let path_end = target.find('?').unwrap_or(target.len());
+    let mut slashes = target[..path_end].match_indices('/').map(|(at, _)| at);
+    match slashes.nth(segments) {
+        Some(at) => &target[at..],
+        None => target,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prefix_is_cut_however_it_is_spelled() {
+        for (target, prefix, expected) in [
+            ("/self-service/login?flow=a/b", "", "/self-service/login?flow=a/b"),
+            ("/kratos/self-service/login?flow=1", "/kratos", "/self-service/login?flow=1"),
+            ("/kr%61tos/sessions/whoami", "/kratos", "/sessions/whoami"),
+            ("/.ory/kratos/public/schemas", "/.ory/kratos/public", "/schemas"),
+            ("/kratos?x=/sessions", "/kratos", "/kratos?x=/sessions"),
+        ] {
+            assert_eq!(without_prefix(target, prefix), expected);
+        }
+    }
+}

@@ -1,0 +1,427 @@
+//! The engine's phases: each asks the gate or edits what it is given, and decides nothing itself.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, EXPECT};
+use http::{Method, StatusCode};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType, Result};
+use tokio::time::timeout;
+
+use crate::decision::credentials::{Credentials, Sources};
+use crate::decision::origin::origin;
+use crate::decision::refusal::Refusal;
+use crate::decision::request::{Ambiguous, Head, RequestView};
+use crate::decision::rule::Target;
+use crate::gate::{WhoAsks, judge};
+use crate::proxy::Gateway;
+use crate::proxy::access_log;
+use crate::proxy::app::{head_was_read, whole_seconds};
+use crate::proxy::backward;
+use crate::proxy::body::HeldBody;
+use crate::proxy::client_kind::ClientKind;
+use crate::proxy::exchange::{Asked, Exchange};
+use crate::proxy::forward;
+use crate::proxy::request_id::RequestId;
+use crate::proxy::respond::{Response, browser_origin};
+use crate::proxy::selfservice::{Effect, effect, new_session_cookie};
+use crate::proxy::upstream::{Wish, is_timeout, kind_of};
+use crate::proxy::wire;
+use crate::sessions::ending::Ending;
+use crate::telemetry::RevocationCause;
+use crate::ui::PageRequest;
+
+/// How much of a refused request's body is read so that the connection can live on.
+const WORTH_DRAINING: usize = 64 * 1024;
+
+/// How long that may take.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What becomes of a request that the gate let pass.
+enum Admitted {
+    /// It was answered here, by one of our own pages.
+    Answered(Response),
+    /// It goes upstream.
+    Onward,
+}
+
+impl Gateway {
+    /// Everything between the head of a request and its permit.
+    async fn admit(&self, session: &Session, exchange: &mut Exchange) -> Result<Admitted, Refusal> {
+        let policy = exchange.policy.clone();
+        let head = session.req_header();
+        if wire::head_size(session) > self.settings.max_header_size {
+            return Err(Refusal::HeadTooLarge);
+        }
+        let origin = origin(wire::peer(session), wire::scheme(session), &head.headers, &policy.trusted_proxies)
+            .map_err(|_| Refusal::Ambiguous(Ambiguous::SchemeUnclear))?;
+        let scheme = origin.scheme;
+        exchange.origin = Some(origin);
+        let target = wire::target(session);
+        let view = RequestView::parse(Head {
+            method: &head.method,
+            target: &target,
+            authority: wire::authority(session),
+            headers: &head.headers,
+            scheme,
+        })
+        .map_err(Refusal::Ambiguous)?;
+        exchange.asked = Some(Asked::of(&view));
+        exchange.take(judge(&policy, &view, &WhoAsks::Sessions(&self.sessions)).await)?;
+
+        let target = exchange.permit.as_ref().and_then(|permit| permit.target().cloned());
+        match target {
+            // The rule answers decisions only; for the listener there is nothing behind it.
+            None => Err(Refusal::NoRule),
+            Some(Target::Pages) => self.show_page(session, exchange).await.map(Admitted::Answered),
+            Some(Target::Service(_)) => self.check_length(session).map(|()| Admitted::Onward),
+            Some(Target::Kratos(_)) => {
+                self.check_length(session)?;
+                let path = view.decoded_path();
+                let path = path.strip_prefix(&*policy.kratos_prefix).unwrap_or(path);
+                self.prepare_ending(effect(&head.method, path), &view, exchange).await;
+                Ok(Admitted::Onward)
+            }
+        }
+    }
+
+    /// Finds out what a request to Kratos may end, while that can still be found out.
+    async fn prepare_ending(&self, effect: Effect, view: &RequestView<'_>, exchange: &mut Exchange) {
+        let (ending, cause) = match effect {
+            Effect::Nothing => return,
+            Effect::Whoami => {
+                exchange.is_whoami = true;
+                return;
+            }
+            Effect::Ends(ending, cause) => (ending, cause),
+            Effect::EndsWithBody => {
+                exchange.held = Some(HeldBody::default());
+                (Ending::Sessions, RevocationCause::Logout)
+            }
+        };
+        // Kratos looks at all of them, whichever we were told to ask about.
+        let everywhere =
+            Sources { session_token: true, bearer: true, cookies: exchange.policy.sources.cookies.clone() };
+        let credentials = Credentials::find(view.headers(), &everywhere);
+        exchange.ending = Some(self.sessions.prepare_ending(&credentials, ending, cause).await);
+    }
+
+    async fn show_page(&self, session: &Session, exchange: &Exchange) -> Result<Response, Refusal> {
+        let (Some(pages), Some(asked)) = (self.pages.load_full(), &exchange.asked) else { return Err(Refusal::NoRule) };
+        let head = session.req_header();
+        let page = pages
+            .answer(PageRequest {
+                method: &head.method,
+                path: asked.path(),
+                query: asked.query(),
+                headers: &head.headers,
+                origin: &browser_origin(asked.place(), exchange.policy.public_url.as_ref()),
+            })
+            .await;
+        let body = if head.method == Method::HEAD { Bytes::new() } else { page.body };
+        Ok(Response { status: page.status, headers: page.headers, body })
+    }
+
+    fn check_length(&self, session: &Session) -> Result<(), Refusal> {
+        let length = session
+            .get_header(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok())
+            .and_then(|length| length.parse::<u64>().ok());
+        match (self.settings.max_body_size, length) {
+            (Some(most), Some(length)) if length > most => Err(Refusal::TooLarge),
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+
+    /// Answers with a refusal, where the client is still there to be answered.
+    async fn refuse(&self, refusal: &Refusal, session: &mut Session, exchange: &mut Exchange) -> Result<()> {
+        exchange.refusal = Some(refusal.id());
+        if let Refusal::Ambiguous(why) = refusal {
+            tracing::debug!(%why, request_id = exchange.id.as_str(), "Ambiguous request");
+        }
+        let response = exchange.answer(refusal, &session.req_header().method);
+        write(response, session, exchange).await
+    }
+}
+
+/// Writes a whole response of our own.
+async fn write(response: Response, session: &mut Session, exchange: &Exchange) -> Result<()> {
+    settle_body(session).await;
+    let mut head = ResponseHeader::build(response.status, Some(response.headers.len() + 3))?;
+    for (name, value) in response.headers {
+        head.append_header(name, value)?;
+    }
+    let is_head = session.req_header().method == Method::HEAD;
+    if !is_head {
+        head.insert_header(CONTENT_LENGTH, response.body.len())?;
+    }
+    backward::edit(&mut head, &exchange.id, &exchange.set_cookies)?;
+    let is_empty = response.body.is_empty();
+    session.write_response_header(Box::new(head), is_empty).await?;
+    if !is_empty {
+        session.write_response_body(Some(response.body), true).await?;
+    }
+    Ok(())
+}
+
+/// Reads away what is left of a small body, so that it is never taken for the next request and the client, still
+/// sending, is not cut off before it reads the answer. A large one closes the connection: the engine sees to that.
+async fn settle_body(session: &mut Session) {
+    if session.is_body_done() || session.get_header(EXPECT).is_some() {
+        return;
+    }
+    let drain = async {
+        let mut read = 0;
+        while let Ok(Some(chunk)) = session.read_request_body().await {
+            read += chunk.len();
+            if read > WORTH_DRAINING {
+                return;
+            }
+        }
+    };
+    // Whether it came to its end or not, the engine knows.
+    let _ = timeout(DRAIN_TIMEOUT, drain).await;
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Exchange;
+
+    fn new_ctx(&self) -> Exchange {
+        Exchange::new(self.policy.load_full(), self.in_flight.enter(), self.metrics.in_flight())
+    }
+
+    /// The default adds a module to every request that does nothing.
+    fn init_downstream_modules(&self, _: &mut HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<()> {
+        head_was_read();
+        if session.get_keepalive().is_some() {
+            session.set_keepalive(Some(whole_seconds(self.settings.idle_timeout)));
+        }
+        let is_upgrade = session.is_upgrade_req();
+        let read_timeout = if is_upgrade { self.settings.upgrade_timeout } else { self.settings.read_timeout };
+        session.set_read_timeout(Some(read_timeout));
+        session.set_total_drain_timeout(Some(self.settings.read_timeout));
+        session.set_write_timeout(Some(self.settings.write_timeout));
+        let head = session.req_header();
+        exchange.id = RequestId::of(&head.headers);
+        exchange.client = ClientKind::of(&head.method, &head.headers);
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
+        match self.admit(session, exchange).await {
+            Ok(Admitted::Onward) => return Ok(false),
+            Ok(Admitted::Answered(response)) => write(response, session, exchange).await?,
+            Err(refusal) => self.refuse(&refusal, session, exchange).await?,
+        }
+        Ok(true)
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
+        // Invariant 1: the permit alone says where to.
+        let upstream = match exchange.permit.as_ref().and_then(|permit| permit.target()) {
+            Some(Target::Kratos(upstream) | Target::Service(upstream)) => upstream,
+            Some(Target::Pages) | None => return Error::e_explain(ErrorType::InternalError, "no permit, no upstream"),
+        };
+        let pool = self.pools.of(upstream);
+        let affinity = match (&exchange.session, &exchange.origin) {
+            (Some(session), _) => session.identity.to_string(),
+            (None, Some(origin)) => origin.client.to_string(),
+            (None, None) => String::new(),
+        };
+        let wish = Wish {
+            affinity: &affinity,
+            tried: &exchange.tried,
+            http2: session.is_http2() && !session.is_upgrade_req(),
+        };
+        exchange.upstream = Some(pool.upstream().name.clone());
+        match pool.pick(wish).await {
+            Some((peer, picked)) => {
+                exchange.picked = Some(picked);
+                Ok(Box::new(peer))
+            }
+            None => Err(Error::explain(ErrorType::ConnectNoRoute, "no endpoint has an address").into_up()),
+        }
+    }
+
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        exchange: &mut Exchange,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        if let Some(picked) = exchange.picked.take() {
+            self.metrics.upstream_error(&picked.pool.upstream().name, kind_of(error.etype()));
+            exchange.tried.push(picked.number);
+            // Nothing was sent yet, so any request may be tried elsewhere.
+            error.set_retry(picked.pool.may_try_again(exchange.tried.len()));
+        }
+        error
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _: &mut Session,
+        head: &mut RequestHeader,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        if let Some(held) = &mut exchange.held {
+            held.clear();
+        }
+        exchange.body_bytes = 0;
+        let Some(picked) = &exchange.picked else {
+            return Error::e_explain(ErrorType::InternalError, "no endpoint was picked");
+        };
+        forward::edit(head, exchange, picked.pool.host())
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        // What follows a 101 is no body.
+        if session.was_upgraded() {
+            return Ok(());
+        }
+        exchange.body_bytes += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        if self.settings.max_body_size.is_some_and(|most| exchange.body_bytes > most) {
+            return too_large();
+        }
+        let Some(held) = &mut exchange.held else { return Ok(()) };
+        if body.take().is_some_and(|chunk| held.push(&chunk).is_err()) {
+            return too_large();
+        }
+        if end_of_stream {
+            let Ok(tokens) = held.strings() else { return too_large() };
+            if let Some(ending) = &mut exchange.ending {
+                ending.add_tokens(&tokens).await;
+            }
+            *body = held.release();
+        } else {
+            // Nothing at all would be taken for the end.
+            *body = Some(Bytes::new());
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        head: &mut ResponseHeader,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(());
+        }
+        if exchange.is_whoami && head.status == StatusCode::UNAUTHORIZED {
+            let credentials = Credentials::find(&session.req_header().headers, &exchange.policy.sources);
+            if !credentials.is_empty() {
+                self.sessions.forget_credentials(&credentials);
+            }
+        }
+        if let Some(ending) = &mut exchange.ending {
+            if let Some((name, value)) = new_session_cookie(&head.headers, &exchange.policy.sources) {
+                ending.new_session(name, value).await;
+            }
+            ending.finish();
+        }
+        if session.is_process_shutting_down() {
+            session.set_keepalive(None);
+        }
+        backward::edit(head, &exchange.id, &exchange.set_cookies)
+    }
+
+    fn error_while_proxy(
+        &self,
+        peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        exchange: &mut Exchange,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let mut error = error.more_context(format!("Peer: {peer}"));
+        if *error.esource() == ErrorSource::Upstream
+            && let Some(picked) = &exchange.picked
+        {
+            self.metrics.upstream_error(&picked.pool.upstream().name, kind_of(error.etype()));
+        }
+        let may_repeat =
+            session.req_header().method.is_idempotent() && !session.as_downstream().retry_buffer_truncated();
+        if may_repeat {
+            error.retry.decide_reuse(client_reused);
+        } else {
+            error.set_retry(false);
+        }
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
+        exchange.finish_ending();
+        let mut error_code = 0;
+        let has_begun = session.response_written().is_some_and(|head| !head.status.is_informational());
+        if let Some(refusal) = refusal_of(error).filter(|_| !has_begun) {
+            // What is left of the exchange is in doubt, so the connection ends with it.
+            session.set_keepalive(None);
+            error_code = refusal.status().as_u16();
+            if let Err(error) = self.refuse(&refusal, session, exchange).await {
+                tracing::debug!(%error, request_id = exchange.id.as_str(), "Client is gone");
+            }
+        }
+        FailToProxy { error_code, can_reuse_downstream: false }
+    }
+
+    fn suppress_error_log(&self, _: &Session, _: &Exchange, error: &Error) -> bool {
+        access_log::is_clients_doing(error)
+    }
+
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &Exchange, error: &Error, _: ProxyWarnLogContext) -> bool {
+        access_log::is_clients_doing(error)
+    }
+
+    /// The engine's own summary has the query in it, which holds tokens.
+    fn request_summary(&self, session: &Session, exchange: &Exchange) -> String {
+        let path = exchange.asked.as_ref().map_or("", Asked::path);
+        format!("{} {path:?}, request {}", session.req_header().method, exchange.id.as_str())
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, exchange: &mut Exchange) {
+        exchange.finish_ending();
+        access_log::write(&self.metrics, session, exchange, error);
+    }
+
+    /// Tells the next request on the connection that it is not the first.
+    fn persist_connection_context(&self, _: &Session, _: &Exchange) -> Option<Box<dyn std::any::Any + Send + Sync>> {
+        Some(Box::new(()))
+    }
+}
+
+fn too_large() -> Result<()> {
+    Error::e_explain(ErrorType::HTTPStatus(StatusCode::PAYLOAD_TOO_LARGE.as_u16()), "body too large")
+}
+
+/// What a failure of the engine is for the client; nothing where there is no client left.
+fn refusal_of(error: &Error) -> Option<Refusal> {
+    match (error.etype(), error.esource()) {
+        (ErrorType::HTTPStatus(413), _) => Some(Refusal::TooLarge),
+        (kind, ErrorSource::Upstream) if is_timeout(kind) => Some(Refusal::UpstreamTimedOut),
+        (_, ErrorSource::Upstream) => Some(Refusal::UpstreamFailed),
+        (ErrorType::ReadTimedout, ErrorSource::Downstream) => Some(Refusal::TooSlow),
+        (
+            ErrorType::WriteError | ErrorType::WriteTimedout | ErrorType::ReadError | ErrorType::ConnectionClosed,
+            ErrorSource::Downstream,
+        ) => None,
+        (_, ErrorSource::Downstream) => Some(Refusal::Malformed),
+        (_, ErrorSource::Internal | ErrorSource::Unset) => Some(Refusal::Internal),
+    }
+}
