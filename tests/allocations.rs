@@ -1,4 +1,5 @@
 //! Finding a rule by its pattern allocates nothing, and neither does reading a request that has nothing to decode.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(unsafe_code, reason = "a counting allocator cannot be written without")]
 
 use std::alloc::GlobalAlloc;
