@@ -1,0 +1,286 @@
+//! Tables of configurations with one fault each: where it is told, of which key, and with which words.
+
+use super::{compile_files, compile_text};
+
+#[track_caller]
+fn faulty(text: &str, place: &str, path: &str, message: &str) {
+    let Err(faults) = compile_text(text) else { panic!("accepted: {text}") };
+    let told = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert_eq!(faults.iter().len(), 1, "{text}\n{told}");
+    let fault = faults.iter().next().unwrap();
+    assert_eq!(format!("{}:{} {}", fault.line, fault.column, fault.path), format!("{place} {path}"), "{text}\n{told}");
+    assert!(told.contains(message), "{text}\n{told}");
+}
+
+/// A test for each table, of lines like `"yaml" => "line:column" "key" "piece of what is told";`.
+macro_rules! faulty {
+    ($($name:ident { $($text:literal => $place:literal $path:literal $message:literal;)+ })+) => {
+        $(#[test] fn $name() { $(faulty($text, $place, $path, $message);)+ })+
+    };
+}
+
+faulty! {
+    what_is_no_yaml_is_told_with_its_place {
+        "a: [" => "" "" "not YAML";
+        "rules: []\n\tx: 1" => "" "" "not YAML";
+        "listen: \"x" => "" "" "not YAML";
+        "x: *nobody" => "" "" "not YAML";
+        "---\nkratos: http://k\n---\nkratos: http://k" => "" "" "a second document";
+        "listen: !secret x" => "1:9" "listen" "tag";
+        "rules: &r [*r]" => "" "" "alias";
+        "? [a, b]\n: c" => "" "" "a key is a single value";
+        "<<: {}" => "1:1" "" "merge keys";
+    }
+
+    keys_are_known_and_given_once {
+        "# kratos\n" => "1:1" "" "empty";
+        "[kratos]" => "1:1" "" "this is a mapping, not a list";
+        "kratos" => "1:1" "" "this is a mapping, not a single value";
+        "listn: 127.0.0.1:1" => "1:1" "listn" "did you mean `listen`?";
+        "rules:\n  - id: a\n    acess: public" => "3:5" "rules[0].acess" "did you mean `access`?";
+        "rules: [{ id: a, match: { path: /a } }]" => "1:27" "rules[0].match.path" "did you mean `paths`?";
+        "sessions: { unheard_of: 1 }" => "1:13" "sessions.unheard_of" "known here: `ttl`";
+        "ops: { token: a, token: b }" => "1:18" "" "given twice";
+        "sessions:\n  ttl:" => "2:3" "sessions.ttl" "`ttl` has no value";
+        "rules: [{ id: a, require: ~ }]" => "1:18" "rules[0].require" "has no value";
+        "rules: [{ id: a, headers: { X-A: } }]" => "1:29" "rules[0].headers.X-A" "has no value";
+        "rules: [{ id: { a: b } }]" => "1:15" "rules[0].id" "a single value, not a mapping";
+        "rules: [a]" => "1:9" "rules[0]" "this is a mapping";
+    }
+
+    listeners {
+        "listen: :4455" => "1:9" "listen" "did you mean `0.0.0.0:4455`?";
+        "listen: localhost:4455" => "1:9" "listen" "did you mean `127.0.0.1:4455`?";
+        "listen: 4455" => "1:9" "listen" "did you mean `0.0.0.0:4455`?";
+        "listen: { address: 127.0.0.1:99999 }" => "1:20" "listen.address" "is not an address";
+        "listen: { h2c: yes }" => "1:16" "listen.h2c" "did you mean `true`?";
+        "listen: { h2c: \"true\" }" => "1:16" "listen.h2c" "is a string";
+        "listen: { h2c: 1 }" => "1:16" "listen.h2c" "neither `true` nor `false`";
+        "listen: { trusted_proxies: [10.0.0.0/8, 10.0.0.300] }" => "1:41" "listen.trusted_proxies[1]" "neither an address nor a network";
+        "listen: { trusted_proxies: 10.0.0.1/8 }" => "1:28" "listen.trusted_proxies" "did you mean `10.0.0.0/8`?";
+        "listen: { public_url: app.example.com }" => "1:23" "listen.public_url" "did you mean `http://app.example.com`?";
+        "listen: { public_url: \"https://app.example.com/x\" }" => "1:23" "listen.public_url" "did you mean `https://app.example.com`?";
+        "listen: { idle_timeout: 0s }" => "1:25" "listen.idle_timeout" "must be more than zero";
+        "listen: { idle_timeout: 75 }" => "1:25" "listen.idle_timeout" "did you mean `75s`?";
+        "listen: { max_header_size: 64KB }" => "1:28" "listen.max_header_size" "did you mean `64KiB`?";
+        "listen: { max_header_size: 10 }" => "1:28" "listen.max_header_size" "is less than 1024";
+        "listen: { threads: 0 }" => "1:20" "listen.threads" "is less than 1";
+        "listen: { threads: many }" => "1:20" "listen.threads" "not a whole number";
+        "ops: { token: \"a b\" }" => "1:15" "ops.token" "visible ASCII";
+    }
+
+    kratos_and_sessions {
+        "rules: []\n# no kratos" => "1:1" "" "`kratos` is missing";
+        "kratos: kratos:4433" => "1:9" "kratos" "did you mean `http://kratos:4433`?";
+        "kratos: ftp://kratos" => "1:9" "kratos" "neither an http nor an https URL";
+        "kratos: http://kratos/public" => "1:9" "kratos" "has a path";
+        "kratos: \"http://me:pass@kratos\"" => "1:9" "kratos" "has user information";
+        "kratos: \"http://kratos:99999\"" => "1:9" "kratos" "is not a URL";
+        "kratos: { serve: true }" => "1:9" "kratos" "`url` is missing";
+        "kratos: { url: \"http://k\", hosts: [a, b/c] }" => "1:39" "kratos.hosts[1]" "has a path";
+        "kratos: { url: \"http://k\", path_prefix: kratos }" => "1:41" "kratos.path_prefix" "did you mean `/kratos`?";
+        "kratos: { url: \"http://k\", path_prefix: /kratos/ }" => "1:41" "kratos.path_prefix" "did you mean `/kratos`?";
+        "kratos: { url: \"http://k\", path_prefix: \"/a/*\" }" => "1:41" "kratos.path_prefix" "not a plain path";
+        "kratos: { url: \"http://k\", session_cookie: \"a b\" }" => "1:44" "kratos.session_cookie" "no name of a cookie";
+        "kratos: { url: \"http://k\", credentials: [cookies] }" => "1:42" "kratos.credentials[0]" "did you mean `cookie`?";
+        "kratos: { url: \"http://k\", credentials: [] }" => "1:41" "kratos.credentials" "nobody can have a session";
+        "kratos: { url: \"http://k\", timeout: 2 }" => "1:37" "kratos.timeout" "did you mean `2s`?";
+        "sessions: { ttl: 0s }" => "1:18" "sessions.ttl" "must be more than zero";
+        "sessions: { ttl: 1d }" => "1:18" "sessions.ttl" "did you mean `24h`?";
+        "sessions: { max_entries: 0 }" => "1:26" "sessions.max_entries" "is less than 1";
+        "identity_header: X User" => "1:18" "identity_header" "is not a header name";
+        "identity_header: Cookie" => "1:18" "identity_header" "carries credentials";
+        "login: //evil.example" => "1:8" "login" "names a host without a scheme";
+        "login: { url: welcome }" => "1:15" "login.url" "did you mean `/welcome`?";
+        "login: { url: \"/a#b\" }" => "1:15" "login.url" "fragment";
+        "ui: { theme: drak }" => "1:14" "ui.theme" "did you mean `dark`?";
+        "ui: { path_prefix: \"\" }" => "1:20" "ui.path_prefix" "cannot own every path";
+        "ui: { brand: \"\" }" => "1:14" "ui.brand" "1 to 64 characters";
+    }
+
+    upstreams {
+        "upstreams: { \"a b\": http://a }" => "1:14" "upstreams.a b" "is no name";
+        "upstreams: { a: {} }" => "1:17" "upstreams.a" "`endpoints` is missing";
+        "upstreams: { a: { endpoints: [] } }" => "1:30" "upstreams.a.endpoints" "at least one endpoint";
+        "upstreams: { a: a:80 }" => "1:17" "upstreams.a" "did you mean `http://a:80`?";
+        "upstreams: { a: grpc://a:80 }" => "1:17" "upstreams.a" "not an http, https or h2c URL";
+        "upstreams: { a: http://a:80/base }" => "1:17" "upstreams.a" "has a path";
+        "upstreams: { a: \"http://a:80?x=1\" }" => "1:17" "upstreams.a" "has a path or a query";
+        "upstreams: { a: \"http://u@a:80\" }" => "1:17" "upstreams.a" "has user information";
+        "upstreams: { a: \"http://a:0\" }" => "1:17" "upstreams.a" "port 0";
+        "upstreams: { a: { endpoints: [\"http://a:80\", \"http://a\"] } }"
+            => "1:46" "upstreams.a.endpoints[1]" "listed twice";
+        "upstreams: { a: { endpoints: http://a, balance: random } }" => "1:49" "upstreams.a.balance" "is none of `round_robin`";
+        "upstreams: { a: { endpoints: http://a, balance: round-robin } }"
+            => "1:49" "upstreams.a.balance" "did you mean `round_robin`?";
+        "upstreams: { a: { endpoints: http://a, health_check: healthz } }"
+            => "1:54" "upstreams.a.health_check" "did you mean `/healthz`?";
+        "upstreams: { a: { endpoints: http://a, health_check: { interval: 5s } } }"
+            => "1:54" "upstreams.a.health_check" "`path` is missing";
+        "upstreams: { a: { endpoints: https://a, ca: none.pem } }" => "1:45" "upstreams.a.ca" "cannot be read";
+        "upstreams: { a: { endpoints: https://a, connect_timeout: 0s } }"
+            => "1:58" "upstreams.a.connect_timeout" "more than zero";
+        "upstreams: [http://a]" => "1:12" "upstreams" "this is a mapping";
+    }
+
+    rules_and_what_they_match {
+        "rules: [{ access: public }]" => "1:9" "rules[0]" "`id` is missing";
+        "rules: [{ id: a b }]" => "1:15" "rules[0].id" "is no id";
+        "rules: [{ id: ui }]" => "1:15" "rules[0].id" "of the gateway's own";
+        "rules:\n- { id: a, match: { hosts: a.b } }\n- { id: a, match: { hosts: c.d } }"
+            => "3:9" "rules[1].id" "another rule is called `a`, in line 2";
+        "rules: [{ id: a, access: sesion }]" => "1:26" "rules[0].access" "did you mean `session`?";
+        "rules: [{ id: a, match: { hosts: [] } }]" => "1:34" "rules[0].match.hosts" "lists nothing";
+        "rules: [{ id: a, match: { hosts: https://x.y } }]" => "1:34" "rules[0].match.hosts" "has a scheme";
+        "rules: [{ id: a, match: { hosts: \"a.*.b\" } }]" => "1:34" "rules[0].match.hosts" "whole labels";
+        "rules: [{ id: a, match: { schemes: wss } }]" => "1:36" "rules[0].match.schemes" "is none of `http`, `https`";
+        "rules: [{ id: a, match: { methods: [GET, post] } }]" => "1:42" "rules[0].match.methods[1]" "case-sensitive";
+        "rules: [{ id: a, match: { methods: TRACE } }]" => "1:36" "rules[0].match.methods" "refused whatever";
+        "rules: [{ id: a, match: { paths: [/a, b] } }]" => "1:39" "rules[0].match.paths[1]" "does not begin with `/`";
+        "rules: [{ id: a, match: { paths: \"/**/a\" } }]" => "1:34" "rules[0].match.paths" "can only come last";
+        "rules: [{ id: a, match: { paths: /a/../b } }]" => "1:34" "rules[0].match.paths" "no request can have";
+        "rules: [{ id: a, match: { paths: { regex: \"(\" } } }]" => "1:43" "rules[0].match.paths.regex" "cannot be used";
+        "rules: [{ id: a, match: { allow: semicolon } }]" => "1:34" "rules[0].match.allow" "is none of `encoded_slash`";
+        "rules: [{ id: a, match: { paths: /self-service/login } }]" => "1:34" "rules[0].match.paths" "gateway serves itself";
+        "rules: [{ id: a, match: { paths: \"/sessions/{id}\" } }]" => "1:34" "rules[0].match.paths" "`/sessions/**`";
+        "rules:\n- { id: a, match: { paths: \"/x/{a}\" }, access: public }\n- { id: b, match: { paths: [/y, \"/x/{b}\"] }, access: public }"
+            => "3:33" "rules[1].match.paths[1]" "the rules `a` and `b` both own";
+        "rules:\n- { id: a, match: { paths: \"/x/**\" }, access: public }\n- { id: b, match: { paths: { regex: \"^/x/y.*$\" } }, access: public }"
+            => "3:28" "rules[1].match.paths" "never reached";
+    }
+
+    what_rules_demand_and_set {
+        "rules: [{ id: a, access: public, require: { aal: aal2 } }]" => "1:45" "rules[0].require.aal" "for rules with `access: session`";
+        "rules: [{ id: a, access: optional, require: { verified: true } }]"
+            => "1:47" "rules[0].require.verified" "for rules with `access: session`";
+        "rules: [{ id: a, access: deny, require: { when: \"true\" } }]"
+            => "1:43" "rules[0].require.when" "lets nobody pass";
+        "rules: [{ id: a, match: { paths: /a }, require: { aal: aal3 } }]"
+            => "1:56" "rules[0].require.aal" "is none of `aal1`, `aal2`";
+        "rules: [{ id: a, match: { paths: /a }, require: { authenticated_within: 0s } }]"
+            => "1:73" "rules[0].require.authenticated_within" "more than zero";
+        "rules: [{ id: a, match: { paths: /a }, on_outage: anonymous }]"
+            => "1:40" "rules[0].on_outage" "for rules with `access: optional`";
+        "rules: [{ id: a, match: { paths: /a }, on_refusal: html }]" => "1:52" "rules[0].on_refusal" "is none of `auto`";
+        "rules: [{ id: a, match: { paths: /a }, forward_credentials: 1 }]"
+            => "1:61" "rules[0].forward_credentials" "neither";
+        "rules: [{ id: a, match: { paths: /a }, require: { when: \"identity.id ==\" } }]"
+            => "" "rules[0].require.when" "not an expression";
+        "rules: [{ id: a, match: { paths: /a }, require: { when: user.id == \"x\" } }]"
+            => "1:57" "rules[0].require.when" "unknown name `user`";
+        "rules: [{ id: a, match: { paths: /a }, require: { when: identity.metadata_admin.x } }]"
+            => "1:57" "rules[0].require.when" "whoami does not tell `metadata_admin`";
+        "rules: [{ id: a, match: { paths: /a }, headers: { \"X A\": b } }]"
+            => "1:51" "rules[0].headers.X A" "is not a header name";
+        "rules: [{ id: a, match: { paths: /a }, headers: { X-A: \"${identity.id\" } }]"
+            => "1:56" "rules[0].headers.X-A" "is not closed";
+        "rules: [{ id: a, match: { paths: /a }, headers: { X-A: \"a ${nobody.id}\" } }]"
+            => "1:61" "rules[0].headers.X-A" "unknown name `nobody`";
+        "rules: [{ id: a, match: { paths: /a }, headers: { X-A: \"a\\nb\" } }]"
+            => "1:56" "rules[0].headers.X-A" "control character";
+        "rules: [{ id: a, match: { paths: /a }, headers: { Content_Length: 1 } }]"
+            => "1:51" "rules[0].headers.Content_Length" "belongs to the connection";
+        "rules: [{ id: a, match: { paths: /a }, headers: { Authorization: x } }]"
+            => "1:51" "rules[0].headers.Authorization" "carries credentials";
+        "rules: [{ id: a, match: { paths: /a }, headers: { X-Forwarded-Foo: x } }]"
+            => "1:51" "rules[0].headers.X-Forwarded-Foo" "by the gateway itself";
+        "rules: [{ id: a, match: { paths: /a }, headers: { X-Request-ID: x } }]"
+            => "1:51" "rules[0].headers.X-Request-ID" "by the gateway itself";
+        "rules: [{ id: a, match: { paths: /a }, headers: { X-A: x, x_a: y } }]"
+            => "1:59" "rules[0].headers.x_a" "set twice";
+        "rules: [{ id: a, match: { paths: /a }, headers: { X_Kratos-Authenticated-Identity-Id: x } }]"
+            => "1:15" "rules[0].id" "identity header";
+        "upstreams: { orders: http://a }\nrules: [{ id: a, match: { paths: /a }, upstream: order }, { id: b, match: { paths: /b }, upstream: orders }]"
+            => "2:50" "rules[0].upstream" "did you mean `orders`?";
+        "rules: [{ id: a, match: { paths: /a }, upstream: a:80 }]" => "1:50" "rules[0].upstream" "did you mean `http://a:80`?";
+        "rules: [{ id: a, match: { paths: /a }, upstream: http://a/b }]"
+            => "1:50" "rules[0].upstream" "has a path";
+    }
+
+    a_login_behind_a_session {
+        "rules: [{ id: a, match: { paths: /** } }]\nlogin: /welcome" => "2:8" "login" "rule `a` demands a session for the login";
+        "rules: [{ id: a, match: { hosts: \"*.x.y\" } }]\nlogin: { url: \"https://a.x.y/welcome\" }"
+            => "2:15" "login.url" "sent in circles";
+        "rules: [{ id: a }]\nlogin: \"https://app.example.com/welcome?x=1\"\nlisten: { public_url: \"https://app.example.com\" }"
+            => "2:8" "login" "sent in circles";
+        "kratos: { url: \"http://k\", hosts: auth.x.y }\nrules: [{ id: a }]"
+            => "1:1" "" "rule `a` demands a session for the login";
+    }
+
+    the_environment {
+        "kratos: ${NOWHERE}" => "1:9" "kratos" "`NOWHERE` from the environment, where it is not set";
+        "kratos: \"${KRATOS\"" => "1:9" "kratos" "no `}` closes";
+        "sessions: { ttl: \"${SECRET}\" }" => "1:18" "sessions.ttl" "`${SECRET}` is not a duration";
+        "rules: [{ id: \"${identity.id}\" }]" => "1:15" "rules[0].id" "holes with expressions";
+    }
+
+    files_of_rules {
+        "rule_files: more.yaml" => "1:13" "rule_files" "cannot be read";
+        "rule_files: { a: b }" => "1:13" "rule_files" "a single value";
+        "rule_files: \"rules/[.yaml\"" => "1:13" "rule_files" "cannot be searched";
+    }
+}
+
+#[test]
+fn every_fault_of_all_files_is_told_at_once() {
+    let faults = compile_files(&[
+        ("etc/config.yaml", "kratos: kratos:4433\nlisten: here\nrule_files: [rules/*.yaml, rules/a.yaml]\n"),
+        ("etc/rules/b.yaml", "- { id: a, acces: public }\n"),
+        ("etc/rules/a.yaml", "- id: a\n  upstream: nowhere\n"),
+        ("etc/rules/c.yaml", "no list"),
+        ("etc/rules/d.yaml", "- ]"),
+        ("etc/other/e.yaml", "not read"),
+    ])
+    .err()
+    .unwrap();
+    let places = faults.iter().map(|fault| {
+        let file = fault.file.display();
+        format!("{file}:{}:{} {}", fault.line, fault.column, fault.path)
+    });
+    let expected = [
+        "etc/config.yaml:1:9 kratos",
+        "etc/config.yaml:2:9 listen",
+        "etc/config.yaml:3:28 rule_files[1]",
+        "etc/rules/a.yaml:2:13 rules[0].upstream",
+        "etc/rules/b.yaml:1:7 rules[0].id",
+        "etc/rules/b.yaml:1:12 rules[0].acces",
+        "etc/rules/c.yaml:1:1 rules",
+        "etc/rules/d.yaml:1:3 ",
+    ];
+    assert_eq!(places.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_missing_file_is_a_fault_of_the_file() {
+    let faults = crate::config::load(std::path::Path::new("/nowhere/config.yaml"), &Default::default()).err().unwrap();
+    let told = faults.to_string();
+    assert!(told.starts_with("/nowhere/config.yaml: the file cannot be read: "), "{told}");
+}
+
+#[test]
+fn files_beside_the_configuration_must_be_what_they_are_said_to_be() {
+    let config =
+        "listen: { tls: { certificate: a.crt, key: missing.key } }\nkratos: { url: \"https://k\", ca: a.crt }\n";
+    let faults = compile_files(&[("config.yaml", config), ("a.crt", "no certificate")]).err().unwrap();
+    let told = faults.iter().map(|fault| format!("{} {}", fault.path, fault.message)).collect::<Vec<_>>();
+    assert!(told[0].contains("listen.tls.certificate `a.crt` holds no PEM section `CERTIFICATE`"), "{told:?}");
+    assert!(told[1].contains("listen.tls.key `missing.key` cannot be read"), "{told:?}");
+    assert!(told[2].contains("kratos.ca `a.crt` holds no PEM section"), "{told:?}");
+}
+
+#[test]
+fn no_fault_shows_a_secret() {
+    for text in [
+        "kratos: http://k\nops: { token: hunter2, adress: 127.0.0.1:1 }",
+        "kratos: http://k\nops: { address: nowhere, token: hunter2 }",
+        "kratos: http://k\nops: { token: \"hunter2 with blanks\" }",
+        "kratos: http://k\nops:\n  token: hunter2: [",
+        "kratos: http://me:hunter2@k/",
+        "kratos: ftp://me:hunter2@k/",
+        "kratos: http://k\nops: { address: \"${SECRET}\" }",
+        "kratos: http://k\nlisten: \"${SECRET}\"\nsessions: { max_entries: \"${SECRET}\" }",
+    ] {
+        let told = compile_text(text).err().unwrap().to_string();
+        assert!(!told.contains("hunter2") && !told.contains("s3cr3t"), "{told}");
+    }
+}
