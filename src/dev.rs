@@ -10,6 +10,8 @@
 
 mod answer;
 mod body;
+mod changes;
+mod credential;
 mod demo;
 mod flow;
 mod identity;

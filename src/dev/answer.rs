@@ -13,8 +13,8 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
-/// A complete response, before cookies and cache headers are added.
-#[derive(Debug, Clone)]
+/// A complete response, before cookies and cache headers are added. No `Debug`: it may hold tokens.
+#[derive(Clone)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -234,7 +234,6 @@ impl Fault {
 
 /// Why an operation stopped before its end: with an answer of its own, or with a fault whose form
 /// (JSON or the error page) depends on who asks.
-#[derive(Debug)]
 pub(super) enum Halt {
     Answer(Box<Answer>),
     Fault(Fault),

@@ -58,7 +58,7 @@ pub(super) fn populate(flow: &mut Flow, signed_in: Option<&Identity>) {
     flow.nodes.push(
         match signed_in {
             Some(identity) => Node::input("default", "identifier", "hidden").value(identity.email()).required(),
-            None => Node::input("default", "identifier", "text").value("").required().autocomplete("username"),
+            None => Node::input("default", "identifier", "text").value("").required(),
         }
         .label(label),
     );
@@ -186,6 +186,7 @@ fn send_code(world: &World, visit: &Visit, mut flow: Flow, body: &Body) -> Outco
     });
     flow.state = State::SentEmail;
     flow.nodes = node::code_entry(text::info(1_070_013, "Login code"), ("resend", "code"));
+    node::six_digits(&mut flow.nodes);
     flow.nodes.push(Node::input("default", "identifier", "hidden").value(&address).required());
     // Kratos answers 400 here: the login as such has not happened.
     Err(world.refuse(visit, flow, &Body::default(), "", text::login_code_sent()))

@@ -8,12 +8,12 @@ use super::answer::Answer;
 use super::answer::Fault;
 use super::answer::Outcome;
 use super::body::Body;
+use super::credential::SESSION_COOKIE;
+use super::credential::bearer;
 use super::secret;
 use super::session::Session;
 use super::visit::Visit;
-use super::world::SESSION_COOKIE;
 use super::world::World;
-use super::world::bearer;
 
 /// The session that a logout ends. Kratos looks at Bearer first here, then at the cookie, at nothing else.
 fn session_to_end(world: &World, visit: &Visit) -> Option<Session> {

@@ -140,14 +140,17 @@ pub(super) fn password(autocomplete: &str) -> Node {
 /// The inputs that take a mailed code, under `label`; and the button that sends another to `address`.
 pub(super) fn code_entry(label: Value, resend: (&str, &str)) -> Vec<Node> {
     vec![
-        Node::input("code", "code", "text")
-            .required()
-            .autocomplete("one-time-code")
-            .with("pattern", json!("[0-9]+"))
-            .with("maxlength", json!(6))
-            .label(label),
+        Node::input("code", "code", "text").required().autocomplete("one-time-code").label(label),
         Node::input("code", "method", "hidden").value("code"),
         Node::button("code", "method", "code", text::info(1_070_009, "Continue")),
         Node::button("code", resend.0, resend.1, text::info(1_070_008, "Resend code")),
     ]
+}
+
+/// Tells browsers how the code looks. Kratos does so at login and recovery, not at verification.
+pub(super) fn six_digits(nodes: &mut [Node]) {
+    for node in nodes.iter_mut().filter(|node| node.is_called("code")) {
+        node.attributes.insert("pattern".to_owned(), json!("[0-9]+"));
+        node.attributes.insert("maxlength".to_owned(), json!(6));
+    }
 }

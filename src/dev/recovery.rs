@@ -102,6 +102,7 @@ fn send(world: &World, visit: &Visit, flow: &mut Flow, address: &str, is_link: b
         populate(flow);
     } else {
         flow.nodes = node::code_entry(text::info(1_070_010, "Recovery code"), ("email", address));
+        node::six_digits(&mut flow.nodes);
     }
 }
 

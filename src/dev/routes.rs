@@ -181,7 +181,7 @@ fn flow_error(world: &World, visit: &Visit) -> Outcome {
             "reason": "This is a stub error.",
             "message": "An internal server error occurred, please contact the system administrator",
         });
-        return Ok(view(json!("stub:500"), error, stamp(visit.now)));
+        return Ok(view(json!(Uuid::new_v4()), error, stamp(visit.now)));
     }
     let found = Uuid::parse_str(&id).ok().and_then(|id| world.state().faults.get(&id).cloned());
     let (error, at) = found.ok_or_else(Fault::unknown_resource)?;

@@ -18,13 +18,13 @@ use uuid::Uuid;
 
 use super::answer::Answer;
 use super::answer::Fault;
+use super::credential::SESSION_COOKIE;
 use super::identity::Identity;
 use super::session::Aal;
 use super::session::Device;
 use super::session::Presented;
 use super::session::Session;
 use super::visit::Visit;
-use super::world::SESSION_COOKIE;
 use super::world::World;
 
 /// What the switches are set to.

@@ -212,7 +212,7 @@ mod tests {
             ("text/html,application/json", false),
             ("text/html;q=0.5,application/json", true),
             ("application/json;q=0.5,text/html", false),
-            ("application/*", false),
+            ("application/*", true),
             (",;q=,;;", false),
         ] {
             assert_eq!(visit(&[("accept", accept)]).wants_json(), json, "{accept}");

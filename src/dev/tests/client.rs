@@ -1,6 +1,7 @@
 //! Clients for the tests: a native one, and a browser with a cookie jar that follows no redirect.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use http::HeaderMap;
 use http::Method;
@@ -11,6 +12,7 @@ use serde_json::json;
 use crate::dev::Hashing;
 use crate::dev::Options;
 use crate::dev::Server;
+use crate::dev::tests::conformance;
 
 pub(super) const PASSWORD: &str = "correct horse battery";
 
@@ -74,6 +76,8 @@ pub(super) struct Client {
     pub(super) cookies: BTreeMap<String, String>,
     keeps_cookies: bool,
     pub(super) headers: HeaderMap,
+    /// The operations whose answers were held against the OpenAPI document.
+    pub(super) operations: BTreeSet<String>,
 }
 
 impl Client {
@@ -86,7 +90,7 @@ impl Client {
             .build()
             .unwrap();
         let (cookies, headers) = (BTreeMap::new(), HeaderMap::new());
-        Self { base: server.url(), http, taste, cookies, keeps_cookies, headers }
+        Self { base: server.url(), http, taste, cookies, keeps_cookies, headers, operations: BTreeSet::new() }
     }
 
     pub(super) fn native(server: &Server) -> Self {
@@ -108,6 +112,7 @@ impl Client {
 
     pub(super) async fn send(&mut self, method: Method, path: &str, content_type: &str, body: Vec<u8>) -> Reply {
         let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
+        let named_method = method.as_str().to_ascii_lowercase();
         let mut request = self.http.request(method, url).headers(self.headers.clone());
         let accept = if self.taste == Taste::Json { "application/json" } else { "text/html,*/*;q=0.8" };
         request = request.header("accept", accept);
@@ -131,7 +136,10 @@ impl Client {
                 }
             }
         }
-        Reply { status, headers, text: response.text().await.unwrap() }
+        let reply = Reply { status, headers, text: response.text().await.unwrap() };
+        let path = path.strip_prefix(&self.base).unwrap_or(path).split('?').next().unwrap();
+        self.operations.extend(conformance::check(&named_method, path, &reply));
+        reply
     }
 
     pub(super) async fn get(&mut self, path: &str) -> Reply {
