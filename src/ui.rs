@@ -6,27 +6,31 @@
 
 mod arrange;
 mod flow;
+mod flow_page;
+mod forms;
 mod kratos;
 mod links;
 mod nodes;
 mod page;
 mod policy;
+mod response;
 mod theme;
 
 #[cfg(test)]
 mod tests;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use sha2::{Digest, Sha256};
+use http::header::{ALLOW, RETRY_AFTER, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
 
 use flow::{Flow, Kind};
 use kratos::{Answer, Kratos, Visitor};
 use page::Shell;
 use policy::ContentPolicy;
+use response::{Asset, asset, html, redirect};
 
+pub use response::PageResponse;
 pub use theme::{Accent, BadAccent, Scheme, Theme};
 
 const SCRIPT: &str = include_str!("ui/pages.js");
@@ -62,8 +66,7 @@ impl Default for Settings {
     }
 }
 
-/// What a page needs to know of a request.
-#[derive(Debug)]
+/// What a page needs to know of a request. Has no `Debug`: it holds cookies.
 pub struct PageRequest<'a> {
     pub method: &'a Method,
     /// The path as sent, prefix included.
@@ -74,14 +77,6 @@ pub struct PageRequest<'a> {
     pub origin: &'a str,
 }
 
-/// A whole response; `headers` may hold one name several times.
-#[derive(Debug)]
-pub struct PageResponse {
-    pub status: StatusCode,
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    pub body: Bytes,
-}
-
 /// The self-service pages in front of one Kratos.
 #[derive(Debug)]
 pub struct Pages {
@@ -89,22 +84,6 @@ pub struct Pages {
     kratos: Kratos,
     stylesheet: Asset,
     script: Asset,
-}
-
-/// A static file that lives in the binary, with a hash of its content for the URL.
-#[derive(Debug)]
-struct Asset {
-    body: Bytes,
-    media_type: &'static str,
-    hash: String,
-}
-
-impl Asset {
-    fn new(body: String, media_type: &'static str) -> Self {
-        let digest = Sha256::digest(body.as_bytes());
-        let hash = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Self { body: body.into(), media_type, hash }
-    }
 }
 
 impl Pages {
@@ -196,9 +175,9 @@ impl Pages {
             None
         };
         let policy = ContentPolicy::of(flow, visitor.origin(), &self.settings.home);
-        let around = page::Around::new(&self.settings, kind, flow, query, sign_out);
+        let around = flow_page::Around::new(&self.settings, kind, flow, query, sign_out);
         let scripts = policy.scripts(flow);
-        let body = page::flow(&self.shell(), kind, flow, &around, &scripts);
+        let body = flow_page::page(&self.shell(), kind, flow, &around, &scripts);
         html(StatusCode::OK, body, &policy).with_cookies(cookies)
     }
 
@@ -318,7 +297,8 @@ impl Pages {
         self.page(status, page::error(&self.shell(), &error, again.unwrap_or(&self.settings.home)))
     }
 
-    fn away(&self, _: &kratos::Away) -> PageResponse {
+    fn away(&self, away: &kratos::Away) -> PageResponse {
+        tracing::warn!(error = %away, "the pages could not ask Kratos");
         self.notice(StatusCode::SERVICE_UNAVAILABLE, &page::AWAY, None).with(RETRY_AFTER, "5")
     }
 
@@ -338,48 +318,6 @@ impl Pages {
             script: &self.script.hash,
         }
     }
-}
-
-impl PageResponse {
-    fn new(status: StatusCode) -> Self {
-        Self { status, headers: Vec::new(), body: Bytes::new() }
-    }
-
-    /// Adds a header; a value that no header can hold is left out.
-    fn with(mut self, name: HeaderName, value: &str) -> Self {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            self.headers.push((name, value));
-        }
-        self
-    }
-
-    fn with_cookies(mut self, cookies: Vec<HeaderValue>) -> Self {
-        self.headers.extend(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
-        self
-    }
-}
-
-fn html(status: StatusCode, body: maud::Markup, policy: &ContentPolicy) -> PageResponse {
-    let mut response = PageResponse::new(status).with(CONTENT_TYPE, "text/html; charset=utf-8");
-    response.headers.extend(policy.headers());
-    response.body = body.into_string().into();
-    response
-}
-
-fn redirect(target: &str) -> PageResponse {
-    PageResponse::new(StatusCode::SEE_OTHER).with(LOCATION, target).with(CACHE_CONTROL, "no-store")
-}
-
-fn asset(asset: &Asset, query: Option<&str>) -> PageResponse {
-    // Only the URL that names this very content may be kept: an old page must not pin a new file, nor the reverse.
-    let named = query.and_then(|query| query.strip_prefix("v=")) == Some(asset.hash.as_str());
-    let keep = if named { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let mut response = PageResponse::new(StatusCode::OK)
-        .with(CONTENT_TYPE, asset.media_type)
-        .with(CACHE_CONTROL, keep)
-        .with(http::header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    response.body = asset.body.clone();
-    response
 }
 
 /// The address the browser is at.

@@ -4,7 +4,7 @@
 //! in a fixed order, each with its own button; other people's sign-in services and the way back come last. On the
 //! settings page every group is a form of its own, so that saving one thing never sends another.
 
-use crate::ui::flow::{Flow, Kind, Node};
+use crate::ui::flow::{Body, Flow, Kind, Node};
 
 /// A card of the page; `group` is empty where a page is one card.
 #[derive(Debug)]
@@ -51,6 +51,14 @@ const SETTINGS_ORDER: [&str; 9] =
 /// The group of buttons that lead to the previous screen, whatever group Kratos gives them.
 pub(super) const BACK: &str = "back";
 
+impl Form<'_> {
+    /// Whether it only carries values for scripts.
+    pub(super) fn is_hidden(&self) -> bool {
+        let mut nodes = self.shared.iter().chain(self.parts.iter().flat_map(|part| &part.fields));
+        !self.parts.iter().any(Part::is_visible) && nodes.all(|node| node.messages.is_empty())
+    }
+}
+
 impl<'a> Part<'a> {
     fn of(group: &'a str, nodes: &[&'a Node]) -> Self {
         let visible = nodes.iter().copied();
@@ -69,17 +77,17 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Arranges all nodes of a flow. No node is lost.
+/// Arranges the nodes of a flow. None is lost but scripts, which belong to the page.
 pub(super) fn sections<'a>(kind: Kind, flow: &'a Flow) -> Vec<Section<'a>> {
     let (common, own): (Vec<&Node>, Vec<&Node>) =
         flow.nodes.iter().partition(|node| matches!(node.group.as_str(), "default" | "captcha" | ""));
     let (shared, asked): (Vec<&Node>, Vec<&Node>) = common.into_iter().partition(|node| node.is_hidden());
-    let groups = grouped(kind, own);
+    let groups = grouped(kind, own.into_iter().filter(|node| !matches!(node.body, Body::Script(_))));
     if kind == Kind::Settings { settings(shared, asked, groups) } else { steps(shared, asked, groups) }
 }
 
 /// Nodes by group, groups in order; nodes of one group keep Kratos' order.
-fn grouped(kind: Kind, nodes: Vec<&Node>) -> Vec<(&str, Vec<&Node>)> {
+fn grouped<'a>(kind: Kind, nodes: impl Iterator<Item = &'a Node>) -> Vec<(&'a str, Vec<&'a Node>)> {
     let mut groups: Vec<(&str, Vec<&Node>)> = Vec::new();
     for node in nodes {
         let group = if leads_back(node) { BACK } else { node.group.as_str() };
@@ -106,7 +114,7 @@ fn settings<'a>(
     for (group, nodes) in groups {
         // What takes something away is a form of its own: Enter in a field must never press "Remove".
         let (removals, rest): (Vec<&Node>, Vec<&Node>) = nodes.into_iter().partition(|node| removes(node));
-        let forms = [removals, rest]
+        let forms = [rest, removals]
             .iter()
             .filter(|nodes| !nodes.is_empty())
             .map(|nodes| Form { shared: shared.clone(), parts: vec![Part::of(group, nodes)] })

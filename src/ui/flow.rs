@@ -55,7 +55,7 @@ pub(super) struct Message {
     pub(super) text: String,
     pub(super) tone: Tone,
     /// The lookup secrets of `context.secrets`; empty for every other message.
-    pub(super) secrets: Vec<Message>,
+    pub(super) secrets: Vec<Self>,
 }
 
 /// One element of the form. `index` is its place in the flow, which makes its HTML id unique.

@@ -39,8 +39,9 @@ pub(super) struct Answer {
 /// Kratos could not be asked, or did not finish its answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Away {
-    #[error("Kratos did not answer")]
-    Unreachable(#[from] reqwest::Error),
+    /// The cause comes without the address, which holds the id of a flow.
+    #[error("Kratos did not answer: {0}")]
+    Unreachable(reqwest::Error),
     #[error("Kratos answered with more than {LIMIT} bytes")]
     TooLong,
 }
@@ -73,6 +74,12 @@ impl Visitor {
 
     pub(super) fn origin(&self) -> &str {
         &self.origin
+    }
+}
+
+impl From<reqwest::Error> for Away {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Unreachable(error.without_url())
     }
 }
 

@@ -1,14 +1,13 @@
-//! Whole pages: the shell around the forms, and the pages that have none.
+//! The shell of every page, and the pages that show no flow.
 
 use maud::{DOCTYPE, Markup, html};
 use serde_json::Value;
 
 use crate::ui::Settings;
-use crate::ui::arrange;
-use crate::ui::flow::{Flow, Kind, Script, Tone};
+use crate::ui::flow::{Kind, Script};
 use crate::ui::kratos::Told;
 use crate::ui::links::{self, Query};
-use crate::ui::nodes::{self, Page};
+use crate::ui::nodes;
 
 /// What every page has: the name on top, and the two files it loads.
 pub(super) struct Shell<'a> {
@@ -18,17 +17,6 @@ pub(super) struct Shell<'a> {
     pub(super) style: &'a str,
     /// Hash of the script.
     pub(super) script: &'a str,
-}
-
-/// Where one can go from the page of a flow.
-pub(super) struct Around {
-    login: String,
-    registration: String,
-    recovery: String,
-    /// Only where somebody is signed in.
-    sign_out: Option<String>,
-    account: String,
-    home: String,
 }
 
 /// A page that says one thing.
@@ -69,31 +57,8 @@ pub(super) const NOT_YOURS: Notice = Notice {
     action: "Start again",
 };
 
-impl Around {
-    pub(super) fn new(settings: &Settings, kind: Kind, flow: &Flow, query: &Query, sign_out: Option<String>) -> Self {
-        let mut kept = Query::default();
-        for (name, in_flow) in [("return_to", &flow.return_to), ("login_challenge", &flow.login_challenge)] {
-            kept = kept.or(name, in_flow.clone().or_else(|| query.first(name).map(str::to_owned)));
-        }
-        let begin = |kind| links::new_flow(&settings.public_path, kind, &kept);
-        let sign_out = if kind == Kind::Settings { Some(format!("{}/logout", settings.path_prefix)) } else { sign_out };
-        Self {
-            login: begin(Kind::Login),
-            registration: begin(Kind::Registration),
-            recovery: begin(Kind::Recovery),
-            sign_out,
-            account: settings.path_prefix.clone(),
-            home: flow
-                .return_to
-                .clone()
-                .filter(|to| links::safe(to).is_some())
-                .unwrap_or_else(|| settings.home.clone()),
-        }
-    }
-}
-
 impl Shell<'_> {
-    fn page(&self, title: &str, class: &str, scripts: &[&Script], content: &Markup) -> Markup {
+    pub(super) fn page(&self, title: &str, class: &str, scripts: &[&Script], content: &Markup) -> Markup {
         html! {
             (DOCTYPE)
             html lang="en" {
@@ -132,108 +97,6 @@ impl Shell<'_> {
     }
 }
 
-/// The page of a flow.
-pub(super) fn flow(shell: &Shell<'_>, kind: Kind, flow: &Flow, around: &Around, scripts: &[&Script]) -> Markup {
-    let sections = arrange::sections(kind, flow);
-    let page = Page::new(flow, &sections, kind == Kind::Settings);
-    let (title, lead) = heading(kind, flow);
-    let wrong = flow.messages.iter().any(|message| message.tone == Tone::Error)
-        || flow.nodes.iter().flat_map(|node| &node.messages).any(|message| message.tone == Tone::Error);
-    // Read first by a screen reader, so that nobody has to search for what happened.
-    let tab = if wrong { format!("Error: {title}") } else { title.to_owned() };
-    let top = html! {
-        h1 { (title) }
-        @if let Some(lead) = lead {
-            p.lead { (lead) }
-        }
-        (nodes::notes(&flow.messages))
-    };
-    let content = if kind == Kind::Settings {
-        html! {
-            (top)
-            @for section in &sections {
-                section.card aria-labelledby={ "group-" (section.group) } {
-                    h2 id={ "group-" (section.group) } { (group(section.group)) }
-                    (page.section(section))
-                }
-            }
-            (links_below(kind, flow, around))
-        }
-    } else {
-        html! {
-            div.card {
-                (top)
-                @for section in &sections {
-                    (page.section(section))
-                }
-                @if flow.state == "passed_challenge" {
-                    a.button.primary href=(around.home) { "Continue" }
-                }
-            }
-            (links_below(kind, flow, around))
-        }
-    };
-    let class = if kind == Kind::Settings { "wide" } else { "narrow" };
-    shell.page(&tab, class, scripts, &content)
-}
-
-fn heading(kind: Kind, flow: &Flow) -> (&'static str, Option<&'static str>) {
-    match (kind, flow.state.as_str()) {
-        (Kind::Login, _) if flow.second_factor => ("Two-step verification", None),
-        (Kind::Login, _) if flow.refresh => ("Confirm it is you", None),
-        (Kind::Login, "sent_email") => ("Enter your code", None),
-        (Kind::Login, _) => ("Sign in", None),
-        (Kind::Registration, "sent_email") => ("Enter your code", None),
-        (Kind::Registration, _) => ("Create your account", None),
-        (Kind::Settings, _) => ("Account settings", None),
-        (Kind::Recovery, "sent_email") => ("Check your messages", None),
-        (Kind::Recovery, _) => ("Recover your account", Some("Tell us your address and we will help you back in.")),
-        (Kind::Verification, "sent_email") => ("Check your messages", None),
-        (Kind::Verification, "passed_challenge") => ("You are verified", None),
-        (Kind::Verification, _) => ("Verify your address", Some("We will send a message to prove that it is yours.")),
-    }
-}
-
-fn links_below(kind: Kind, flow: &Flow, around: &Around) -> Markup {
-    html! {
-        nav.below aria-label="Other ways" {
-            @if let Some(sign_out) = &around.sign_out {
-                @if kind == Kind::Settings {
-                    p { a href=(around.account) { "Your account" } }
-                    p { a href=(sign_out) { "Sign out" } }
-                } @else {
-                    p { "Not you, or cannot continue? " a href=(sign_out) { "Sign out" } }
-                }
-            } @else if kind == Kind::Login {
-                p { "New here? " a href=(around.registration) { "Create an account" } }
-                p { a href=(around.recovery) { "Forgot your password?" } }
-            } @else if kind == Kind::Registration {
-                p { "Already have an account? " a href=(around.login) { "Sign in" } }
-            } @else if flow.state != "passed_challenge" {
-                p { a href=(around.login) { "Back to sign in" } }
-            }
-        }
-    }
-}
-
-/// What a group of settings is called.
-fn group(name: &str) -> String {
-    match name {
-        "profile" => "Profile",
-        "password" => "Password",
-        "oidc" => "Connected accounts",
-        "saml" => "Organisation sign-in",
-        "totp" => "Authenticator app",
-        "lookup_secret" => "Backup recovery codes",
-        "webauthn" => "Security keys",
-        "passkey" => "Passkeys",
-        "deviceauthn" => "Devices",
-        "default" => "General",
-        other => return nodes::words(other),
-    }
-    .to_owned()
-}
-
 pub(super) fn notice(shell: &Shell<'_>, notice: &Notice, onward: &str) -> Markup {
     let content = html! {
         p.lead { (notice.text) }
@@ -247,9 +110,6 @@ pub(super) fn error(shell: &Shell<'_>, error: &Told, onward: &str) -> Markup {
     let content = html! {
         p.note.bad role="alert" {
             (error.reason.as_deref().or(error.message.as_deref()).unwrap_or("No more is known."))
-        }
-        @if let (Some(_), Some(message)) = (&error.reason, &error.message) {
-            p.lead { (message) }
         }
         @if error.code.is_some() || error.id.is_some() {
             p.hint {
@@ -313,7 +173,7 @@ pub(super) fn signed_in(shell: &Shell<'_>, session: &Value, settings: &Settings)
         (first, last) => Some([first, last].into_iter().flatten().collect::<Vec<_>>().join(" ")),
     };
     let address = ["email", "username", "phone"].iter().find_map(|key| at(&format!("/identity/traits/{key}")));
-    let title = name.as_deref().or(address).or(at("/identity/id")).unwrap_or("Signed in");
+    let title = name.as_deref().or(address).or_else(|| at("/identity/id")).unwrap_or("Signed in");
     let methods =
         session.get("authentication_methods").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let methods: Vec<String> =

@@ -42,7 +42,7 @@ impl Drop for Stage {
 
 async fn play(State(wood): State<Arc<Wood>>, request: Request) -> Response {
     wood.seen.lock().push((request.uri().to_string(), request.headers().clone()));
-    let (status, body) = wood.answers.get(request.uri().path()).cloned().unwrap_or((404, "{}".to_owned()));
+    let (status, body) = wood.answers.get(request.uri().path()).cloned().unwrap_or_else(|| (404, "{}".to_owned()));
     Response::builder()
         .status(status)
         .header(CONTENT_TYPE, "application/json")
@@ -330,6 +330,17 @@ async fn files_are_kept_for_a_year_under_the_hash_of_their_content() {
         let other = stage.get(&format!("/ui/assets/{name}?v=0")).await;
         assert_eq!(other.all(http::header::CACHE_CONTROL), ["no-cache"], "another version is not pinned");
     }
+}
+
+#[tokio::test]
+async fn an_answer_can_be_awaited_on_any_thread() {
+    fn moves_between_threads<T: Send>(value: T) -> T {
+        value
+    }
+    let stage = Stage::with(&[]).await;
+    let (method, headers) = (Method::GET, HeaderMap::new());
+    let request = PageRequest { method: &method, path: "/ui", query: None, headers: &headers, origin: ORIGIN };
+    assert_eq!(moves_between_threads(stage.pages.answer(request)).await.status, StatusCode::BAD_GATEWAY);
 }
 
 #[tokio::test]

@@ -5,9 +5,11 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::ui::Settings;
-use crate::ui::flow::{Flow, Kind};
+use crate::ui::arrange;
+use crate::ui::flow::{Body, Flow, Kind, Node};
+use crate::ui::flow_page::{self, Around};
 use crate::ui::links::Query;
-use crate::ui::page::{self, Around, Shell};
+use crate::ui::page::Shell;
 use crate::ui::policy::ContentPolicy;
 use crate::ui::tests::{authentic, csrf, flow_of, input};
 
@@ -16,7 +18,7 @@ fn render(kind: Kind, flow: &Value) -> String {
     let shell = Shell { brand: "Acme", prefix: "/ui", style: "0", script: "0" };
     let around = Around::new(&Settings::default(), kind, &flow, &Query::default(), None);
     let policy = ContentPolicy::of(&flow, "http://app.example", "/");
-    page::flow(&shell, kind, &flow, &around, &policy.scripts(&flow)).into_string()
+    flow_page::page(&shell, kind, &flow, &around, &policy.scripts(&flow)).into_string()
 }
 
 /// The forms of a page, each as text.
@@ -57,6 +59,8 @@ fn check_page(name: &str, html: &str) {
     assert!(!inline.is_match(html), "{name}: no inline handler or style");
     assert!(!html.contains("javascript:"), "{name}");
 
+    let own_id = Regex::new(r#" id="([^"]+)""#).unwrap();
+    let described_by = Regex::new(r#"aria-describedby="([^"]+)""#).unwrap();
     let ids: Vec<&str> =
         Regex::new(r#"\sid="([^"]+)""#).unwrap().captures_iter(html).map(|id| id.extract::<1>().1[0]).collect();
     let mut unique = ids.clone();
@@ -68,9 +72,9 @@ fn check_page(name: &str, html: &str) {
         if field.contains("type=\"hidden\"") {
             continue;
         }
-        let id = Regex::new(r#" id="([^"]+)""#).unwrap().captures(field).unwrap_or_else(|| panic!("{name}: {field}"));
+        let id = own_id.captures(field).unwrap_or_else(|| panic!("{name}: {field}"));
         assert!(html.contains(&format!("<label for=\"{}\">", &id[1])), "{name}: {field} has a label");
-        if let Some(described) = Regex::new(r#"aria-describedby="([^"]+)""#).unwrap().captures(field) {
+        if let Some(described) = described_by.captures(field) {
             assert!(ids.contains(&&described[1]), "{name}: {field} is described by something that exists");
         }
     }
@@ -83,11 +87,7 @@ fn every_authentic_flow_becomes_a_sound_page() {
         check_page(name, &html);
         let nodes = flow["ui"]["nodes"].as_array().cloned().unwrap_or_default();
         for form in forms(&html) {
-            assert_eq!(
-                form.matches("name=\"csrf_token\"").count(),
-                usize::from(name != "registration-flow-api"),
-                "{name}: {form}"
-            );
+            assert_eq!(form.matches("name=\"csrf_token\"").count(), 1, "{name}: {form}");
             assert!(form.contains("method=\"post\""), "{name}");
         }
         for node in &nodes {
@@ -215,9 +215,9 @@ fn enter_never_presses_a_button_that_removes() {
     let html = render(Kind::Settings, &flow_of(nodes));
     let forms = forms(&html);
     assert_eq!(forms.len(), 2);
-    assert!(forms[0].contains("webauthn_remove") && !forms[0].contains("displayname"));
+    assert!(forms[1].contains("webauthn_remove") && !forms[1].contains("displayname"));
     assert!(
-        forms[1].contains("name=\"webauthn_register\"") && forms[1].contains("data-click=\"oryWebAuthnRegistration\"")
+        forms[0].contains("name=\"webauthn_register\"") && forms[0].contains("data-click=\"oryWebAuthnRegistration\"")
     );
     check_page("security keys", &html);
 }
@@ -265,6 +265,20 @@ fn only_scripts_of_kratos_are_loaded_and_each_once() {
     let flow = Flow::parse(flow.to_string().as_bytes()).unwrap();
     let csp = ContentPolicy::of(&flow, "http://app.example", "/").headers()[0].1.to_str().unwrap().to_owned();
     assert!(csp.contains(&format!("script-src 'self' {kratos};")), "{csp}");
+}
+
+#[test]
+fn a_group_that_shows_nothing_leaves_no_gap() {
+    let script =
+        json!({ "type": "script", "group": "webauthn", "messages": [], "meta": {}, "attributes": { "src": "/x.js" } });
+    let waiting = input(
+        "passkey",
+        json!({ "name": "passkey_login", "type": "hidden", "onloadTrigger": "oryPasskeyLoginAutocompleteInit" }),
+        "",
+    );
+    let html = render(Kind::Login, &flow_of(json!([csrf(), script, waiting])));
+    assert_eq!(forms(&html).len(), 1, "a script needs no form");
+    assert!(forms(&html)[0].contains(" hidden>") && html.contains("data-load=\"oryPasskeyLoginAutocompleteInit\""));
 }
 
 #[test]
@@ -340,6 +354,15 @@ fn a_form_may_be_redirected_only_where_the_flow_leads() {
     assert!(csp(&flow, "/").contains("https://shop.example https:;"));
 }
 
+#[test]
+fn a_widget_gets_its_place_and_no_attribute_of_its_own_making() {
+    let division = json!({ "type": "div", "group": "captcha", "messages": [{ "text": "Prove it.", "type": "error" }], "meta": {},
+        "attributes": { "id": "widget", "class": "a\"b", "data": { "site-key": "k\"<", "x onload": "1", "a=b": "2" } } });
+    let html = render(Kind::Login, &flow_of(json!([csrf(), division])));
+    assert!(html.contains("<div id=\"widget\" class=\"a&quot;b\" data-site-key=\"k&quot;&lt;\"></div>"), "{html}");
+    assert!(html.contains("Prove it."));
+}
+
 /// Any JSON, with the words of a node often enough in the right places.
 fn any_json() -> impl Strategy<Value = Value> {
     let word = prop_oneof![
@@ -411,6 +434,27 @@ proptest! {
             let ours = html.matches("<script defer src=\"/ui/assets/pages.js").count() + html.matches("<script async src=\"/").count();
             prop_assert_eq!(html.matches("<script").count(), ours, "{}", html);
             prop_assert!(!html.contains("href=\"javascript:") && !html.contains("src=\"javascript:"));
+        }
+    }
+
+    #[test]
+    fn no_node_is_lost_or_doubled(nodes in prop::collection::vec(any_json(), 0..12)) {
+        let flow = json!({ "ui": { "action": "/x", "nodes": nodes } });
+        let flow = Flow::parse(flow.to_string().as_bytes()).unwrap();
+        let script = |node: &&Node| matches!(node.body, Body::Script(_));
+        for kind in [Kind::Login, Kind::Settings] {
+            let sections = arrange::sections(kind, &flow);
+            let forms = || sections.iter().flat_map(|section| &section.forms);
+            let parts = forms().flat_map(|form| &form.parts).flat_map(|part| part.fields.iter().chain(&part.buttons));
+            let mut placed: Vec<usize> = parts.map(|node| node.index).collect();
+            if let Some(form) = forms().next() {
+                placed.extend(form.shared.iter().filter(|node| !script(node)).map(|node| node.index));
+                let shared = forms().all(|other| other.shared.len() == form.shared.len());
+                prop_assert!(shared, "what every form needs, every form has");
+                placed.sort_unstable();
+                let all: Vec<usize> = flow.nodes.iter().filter(|node| !script(node)).map(|node| node.index).collect();
+                prop_assert_eq!(placed, all);
+            }
         }
     }
 
