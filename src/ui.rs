@@ -138,7 +138,7 @@ impl Pages {
         let visitor = Visitor::of(request.headers, request.origin);
         let answer = match self.kratos.flow(kind, id, &visitor).await {
             Ok(answer) => answer,
-            Err(away) => return self.away(&away),
+            Err(away) => return self.away(&away, request),
         };
         let response = match answer.status {
             StatusCode::OK => match Flow::parse(&answer.body) {
@@ -204,7 +204,7 @@ impl Pages {
         let visitor = Visitor::of(request.headers, request.origin);
         let answer = match self.kratos.logout_flow(query.first("return_to"), &visitor).await {
             Ok(answer) => answer,
-            Err(away) => return self.away(&away),
+            Err(away) => return self.away(&away, request),
         };
         let response = match (answer.status, answer.text("logout_url")) {
             (StatusCode::OK, Some(url)) if links::safe(&url).is_some() => {
@@ -228,7 +228,7 @@ impl Pages {
         let visitor = Visitor::of(request.headers, request.origin);
         let answer = match self.kratos.flow_error(id, &visitor).await {
             Ok(answer) => answer,
-            Err(away) => return self.away(&away),
+            Err(away) => return self.away(&away, request),
         };
         let response = match answer.status {
             StatusCode::OK => self.told(&answer, None),
@@ -244,7 +244,7 @@ impl Pages {
         let visitor = Visitor::of(request.headers, request.origin);
         let answer = match self.kratos.whoami(&visitor).await {
             Ok(answer) => answer,
-            Err(away) => return self.away(&away),
+            Err(away) => return self.away(&away, request),
         };
         let shell = self.shell();
         let response = match answer.status {
@@ -297,9 +297,10 @@ impl Pages {
         self.page(status, page::error(&self.shell(), &error, again.unwrap_or(&self.settings.home)))
     }
 
-    fn away(&self, away: &kratos::Away) -> PageResponse {
+    fn away(&self, away: &kratos::Away, request: &PageRequest<'_>) -> PageResponse {
         tracing::warn!(error = %away, "the pages could not ask Kratos");
-        self.notice(StatusCode::SERVICE_UNAVAILABLE, &page::AWAY, None).with(RETRY_AFTER, "5")
+        let again = here(request);
+        self.notice(StatusCode::SERVICE_UNAVAILABLE, &page::AWAY, links::safe(&again)).with(RETRY_AFTER, "5")
     }
 
     fn notice(&self, status: StatusCode, notice: &page::Notice, again: Option<&str>) -> PageResponse {

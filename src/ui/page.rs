@@ -29,7 +29,7 @@ pub(super) struct Notice {
 pub(super) const AWAY: Notice = Notice {
     title: "We will be right back",
     text: "Signing in is not possible at the moment. Please try again in a few seconds.",
-    action: "Continue",
+    action: "Try again",
 };
 pub(super) const TOO_MANY: Notice = Notice {
     title: "Too many attempts",

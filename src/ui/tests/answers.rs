@@ -229,6 +229,7 @@ async fn kratos_away_is_a_503_that_says_when_to_return() {
         let page = stage.get(target).await;
         assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{target}");
         assert_eq!(page.all(http::header::RETRY_AFTER), ["5"], "{target}");
+        assert!(page.html().contains(&format!("href=\"{ORIGIN}{target}\"")), "{target} can be tried again");
     }
 }
 
