@@ -142,7 +142,12 @@ impl Pages {
         };
         let response = match answer.status {
             StatusCode::OK => match Flow::parse(&answer.body) {
-                Some(flow) => self.form(kind, &flow, &query, &visitor).await,
+                Some(flow) => {
+                    let response = self.form(kind, &flow, &query, &visitor).await;
+                    // It arrived: the next lost flow is another story.
+                    let marked = kratos::cookie(request.headers, RESTARTED).is_some();
+                    if marked { response.with(SET_COOKIE, &self.mark(request, 0)) } else { response }
+                }
                 None => self.notice(StatusCode::BAD_GATEWAY, &page::GARBAGE, Some(&fresh)),
             },
             StatusCode::UNAUTHORIZED if kind == Kind::Settings => {
@@ -193,10 +198,14 @@ impl Pages {
             .flatten()
             .filter(|url| links::safe(url).is_some())
             .map(|url| links::with_return_to(&url, &here(request)));
+        redirect(&elsewhere.unwrap_or(fresh)).with(SET_COOKIE, &self.mark(request, 20))
+    }
+
+    /// The cookie that marks a browser as just restarted, for `seconds`; 0 takes it back.
+    fn mark(&self, request: &PageRequest<'_>, seconds: u8) -> String {
         let secure = if request.origin.starts_with("https:") { "; Secure" } else { "" };
         let path = &self.settings.path_prefix;
-        let mark = format!("{RESTARTED}=1; Path={path}; Max-Age=20; HttpOnly; SameSite=Lax{secure}");
-        redirect(&elsewhere.unwrap_or(fresh)).with(SET_COOKIE, &mark)
+        format!("{RESTARTED}=1; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")
     }
 
     async fn logout(&self, request: &PageRequest<'_>) -> PageResponse {

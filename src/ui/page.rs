@@ -176,8 +176,7 @@ pub(super) fn signed_in(shell: &Shell<'_>, session: &Value, settings: &Settings)
     let title = name.as_deref().or(address).or_else(|| at("/identity/id")).unwrap_or("Signed in");
     let methods =
         session.get("authentication_methods").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let methods: Vec<String> =
-        methods.iter().filter_map(|method| method.get("method")?.as_str()).map(nodes::words).collect();
+    let methods: Vec<String> = methods.iter().filter_map(|method| method.get("method")?.as_str()).map(method).collect();
     let factors = if at("/authenticator_assurance_level") == Some("aal2") { "Two factors" } else { "One factor" };
     let settings_page = links::new_flow(&settings.public_path, Kind::Settings, &Query::default());
     let content = html! {
@@ -195,6 +194,18 @@ pub(super) fn signed_in(shell: &Shell<'_>, session: &Value, settings: &Settings)
         }
     };
     shell.card(title, &content)
+}
+
+/// What people call a way to sign in.
+fn method(name: &str) -> String {
+    match name {
+        "totp" => "authenticator app",
+        "lookup_secret" => "backup code",
+        "webauthn" => "security key",
+        "oidc" | "saml" => "another service",
+        other => return nodes::words(other).to_lowercase(),
+    }
+    .to_owned()
 }
 
 /// `2026-04-28T16:05:13.01Z` without the part nobody reads.

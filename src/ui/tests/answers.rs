@@ -195,6 +195,14 @@ async fn a_lost_flow_begins_anew_once_and_then_says_why() {
 }
 
 #[tokio::test]
+async fn a_flow_that_arrives_ends_the_restart() {
+    let stage = Stage::with(&[("/self-service/login/flows", 200, flow_of(json!([csrf()])))]).await;
+    let page = stage.send(Method::GET, "/ui/login?flow=1", &[("cookie", "portcullis_ui_restarted=1")]).await;
+    assert!(page.all(SET_COOKIE).iter().any(|cookie| cookie.contains("restarted=1; Path=/ui; Max-Age=0;")));
+    assert!(!stage.get("/ui/login?flow=1").await.all(SET_COOKIE).iter().any(|cookie| cookie.contains("restarted")));
+}
+
+#[tokio::test]
 async fn settings_ask_for_a_session_and_for_the_second_factor() {
     let errors = authentic("errors-derived");
     let stage =
