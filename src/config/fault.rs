@@ -92,6 +92,15 @@ impl Faults {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Fault> {
         self.0.iter()
     }
+
+    /// Where the faults are, and nothing of what is written there: it may hold secrets.
+    pub fn places(&self) -> String {
+        let places = self.0.iter().map(|fault| {
+            let file = fault.file.display();
+            format!("{file}:{}:{} {}", fault.line, fault.column, fault.path)
+        });
+        places.collect::<Vec<_>>().join(", ")
+    }
 }
 
 impl fmt::Display for Faults {
