@@ -28,8 +28,14 @@ use crate::ops;
 /// Every fault of every file.
 pub fn compile(path: &Path, files: &Files<'_>, options: &Options<'_>) -> Result<Config, Faults> {
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    let decoder =
-        Decoder { environment: options.environment, files, folder, watched: Vec::new(), report: Report::default() };
+    let decoder = Decoder {
+        environment: options.environment,
+        files,
+        folder,
+        names: Vec::new(),
+        watched: Vec::new(),
+        report: Report::default(),
+    };
     let mut compilation = Compilation { decoder, sources: Vec::new(), next_node: 0, patterns: Vec::new() };
     let compiled = compilation.read(path, "").and_then(|root| compilation.root(&root, options));
     let Compilation { decoder, sources, patterns, .. } = compilation;
@@ -60,6 +66,7 @@ impl Compilation<'_> {
         let file = u32::try_from(self.sources.len()).unwrap_or(u32::MAX);
         let mut source = Source { name: path.to_owned(), text: String::new(), root: None, prefix };
         self.decoder.watched.push(path.to_owned());
+        self.decoder.names.push(path.to_owned());
         match (self.decoder.files.read)(path).map(String::from_utf8) {
             Err(error) => self.decoder.report.fault(Mark::whole(file), format!("the file cannot be read: {error}")),
             Ok(Err(_)) => self.decoder.report.fault(Mark::whole(file), "the file is not UTF-8"),
@@ -208,17 +215,15 @@ impl Compilation<'_> {
         };
         match conflict {
             Conflict::TwoOwners { first, second, host, pattern } => {
-                let other = place(*first, pattern);
-                let file = self.sources.get(other.file as usize).map(|source| source.name.display().to_string());
+                let (own, other) = (place(*second, pattern), place(*first, pattern));
                 let message = format!(
                     "the rules `{}` and `{}` both own `{pattern}` on host `{host}` for a method and scheme that both list; \
-                     the other is at {}:{}",
+                     the other stands {}",
                     id(*first),
                     id(*second),
-                    file.unwrap_or_default(),
-                    other.line,
+                    self.decoder.place(other, own),
                 );
-                (place(*second, pattern), message)
+                (own, message)
             }
             Conflict::RegexNeverReached { rule, regex, host, covering, by } => {
                 let by = match by {

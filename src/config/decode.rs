@@ -16,6 +16,8 @@ pub(crate) struct Decoder<'o> {
     pub(crate) files: &'o Files<'o>,
     /// The folder of the configuration: other files are named relative to it.
     pub(crate) folder: PathBuf,
+    /// The files of the configuration in the order of their marks.
+    pub(crate) names: Vec<PathBuf>,
     /// Every file that was read or should have been, to be watched.
     pub(crate) watched: Vec<PathBuf>,
     pub(crate) report: Report,
@@ -47,6 +49,14 @@ impl<'n> Fields<'n> {
 }
 
 impl Decoder<'_> {
+    /// A place in words, for someone who looks at the file of `from`.
+    pub(crate) fn place(&self, mark: Mark, from: Mark) -> String {
+        match self.names.get(mark.file as usize) {
+            Some(name) if mark.file != from.file => format!("at {}:{}", name.display(), mark.line),
+            Some(_) | None => format!("in line {}", mark.line),
+        }
+    }
+
     /// The fields of a mapping that knows `keys`. A key without a value is a fault: it would silently do nothing.
     pub(crate) fn fields<'n>(&mut self, node: &'n Node, keys: &[&str]) -> Option<Fields<'n>> {
         let fields = self.sections(node, keys)?;

@@ -208,7 +208,7 @@ mod tests {
     fn secrets_of_a_line_are_masked_in_place() {
         for (line, masked) in [
             ("token: hunter2", "token: *******"),
-            ("ops: { token: 'hunter2', address: x }", "ops: { token: **********************"),
+            ("ops: { token: 'hunter2', address: x }", "ops: { token: ***********************"),
             ("ops: {\"token\": \"hunter2\"}", "ops: {\"token\": **********"),
             ("token: \"${OPS_TOKEN:-}\"", "token: \"${OPS_TOKEN:-}\""),
             ("token: ${OPS_TOKEN}", "token: ${OPS_TOKEN}"),

@@ -99,20 +99,13 @@ impl Rules {
         });
         let Some(id) = id else { return ("".into(), node.mark) };
         if let Some(first) = self.ids.get(&id) {
-            decoder.report.fault(
-                node.mark,
-                format!("another rule is called `{id}`, in line {}", decoder_line(*first, node.mark)),
-            );
+            let place = decoder.place(*first, node.mark);
+            decoder.report.fault(node.mark, format!("another rule is called `{id}`, {place}"));
         } else {
             self.ids.insert(id.clone(), node.mark);
         }
         (id, node.mark)
     }
-}
-
-/// The line of `mark`, for someone who looks at `from`.
-fn decoder_line(mark: Mark, from: Mark) -> String {
-    if mark.file == from.file { mark.line.to_string() } else { format!("{} of another file", mark.line) }
 }
 
 fn choice<T: Copy>(decoder: &mut Decoder<'_>, fields: &Fields<'_>, key: &str, words: &[(&str, T)]) -> Option<T> {

@@ -88,10 +88,16 @@ impl ExpressionError {
         let column = usize::try_from(column - 1).unwrap_or_default();
         let within = source.get(start..).unwrap_or_default();
         let offset = start + within.char_indices().nth(column).map_or(within.len(), |(at, _)| at);
-        // Of the parser's list of all tokens that it would have taken, the first part is enough.
-        let reason = first.msg.lines().next().unwrap_or_default();
-        let reason = reason.split(" expecting ").next().unwrap_or(reason).trim_start_matches("Syntax error: ");
-        Self::Syntax { offset, reason: reason.to_owned() }
+        let reason = first.msg.lines().next().unwrap_or_default().trim_start_matches("Syntax error: ");
+        // Of the parser's list of all tokens that it would have taken, the one that it did not take is enough.
+        let reason = match reason.split(" expecting ").next().unwrap_or(reason) {
+            "mismatched input '<EOF>'" | "no viable alternative at input '<EOF>'" => "it ends too early".to_owned(),
+            reason => match reason.strip_prefix("mismatched input ").or(reason.strip_prefix("extraneous input ")) {
+                Some(token) => format!("unexpected {token}"),
+                None => reason.to_owned(),
+            },
+        };
+        Self::Syntax { offset, reason }
     }
 }
 
@@ -351,3 +357,6 @@ impl VariableResolver for Scope<'_> {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
