@@ -16,6 +16,9 @@ use crate::config::{Config, Faults, Files, Options, load};
 /// How long changes must have ceased before the files are read: editors and ConfigMaps write in several steps.
 const QUIET: Duration = Duration::from_millis(200);
 
+/// The stack of the thread that compiles, in bytes.
+const STACK: usize = 8 * 1024 * 1024;
+
 /// What is watched, and what it is compiled with.
 #[derive(Clone, Debug)]
 pub struct Watched {
@@ -91,7 +94,9 @@ pub fn watch(
     folders.follow(&inputs);
     let mut seen = inputs.fingerprint();
     let watch = Watch { signals };
-    thread::Builder::new().name("config-watch".to_owned()).spawn(move || {
+    // Parsers recurse; a thread's usual stack is a quarter of what the main thread has.
+    let thread = thread::Builder::new().name("config-watch".to_owned()).stack_size(STACK);
+    thread.spawn(move || {
         while let Ok(signal) = received.recv() {
             let forced = match signal {
                 Signal::End => break,

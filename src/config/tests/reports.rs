@@ -19,7 +19,9 @@ sessions: { ttl: 30 }
 upstream:
   orders: http://10.0.0.1:8080
 ";
-    check(&[("config.yaml", text)], expect![[r#"
+    check(
+        &[("config.yaml", text)],
+        expect![[r#"
         config.yaml:1:9: listen: `localhost:4455` is not an address and a port like `127.0.0.1:4455` or `[::]:4455`
           1 | listen: localhost:4455
             |         ^
@@ -36,7 +38,8 @@ upstream:
           6 | upstream:
             | ^
           help: did you mean `upstreams`?
-        4 faults"#]]);
+        4 faults"#]],
+    );
 }
 
 #[test]
@@ -57,7 +60,9 @@ rules:
 rule_files: rules.d/*.yaml
 ";
     let more = "- id: orders\n  match: { paths: /more }\n";
-    check(&[("config.yaml", text), ("rules.d/more.yaml", more)], expect![[r#"
+    check(
+        &[("config.yaml", text), ("rules.d/more.yaml", more)],
+        expect![[r#"
         config.yaml:7:15: rules[0].upstream: there is no upstream `order`
           7 |     upstream: order
             |               ^
@@ -71,7 +76,8 @@ rule_files: rules.d/*.yaml
         rules.d/more.yaml:1:7: rules[0].id: another rule is called `orders`, at config.yaml:5
           1 | - id: orders
             |       ^
-        4 faults"#]]);
+        4 faults"#]],
+    );
 }
 
 #[test]
@@ -88,7 +94,9 @@ rules:
       Host: example.com
       X-Role: ${identity.metadata_admin.role}
 ";
-    check(&[("config.yaml", text)], expect![[r#"
+    check(
+        &[("config.yaml", text)],
+        expect![[r#"
         config.yaml:6:35: rules[0].require.when: not an expression: unexpected '&&'
           6 |       when: identity.id == "a" && && true
             |                                   ^
@@ -101,7 +109,8 @@ rules:
         config.yaml:10:17: rules[0].headers.X-Role: in `${identity.metadata_admin.role}`: the expression never has a value: whoami does not tell `metadata_admin`
           10 |       X-Role: ${identity.metadata_admin.role}
              |                 ^
-        4 faults"#]]);
+        4 faults"#]],
+    );
 }
 
 #[test]
@@ -109,9 +118,12 @@ fn two_owners_in_two_files() {
     let config = "kratos: http://kratos:4433\nrule_files: [a.yaml, b.yaml]\n";
     let one = "- id: one\n  match: { hosts: a.example, paths: '/x/{id}' }\n";
     let two = "- id: two\n  match: { hosts: a.example, paths: '/x/*' }\n";
-    check(&[("config.yaml", config), ("a.yaml", one), ("b.yaml", two)], expect![[r#"
+    check(
+        &[("config.yaml", config), ("a.yaml", one), ("b.yaml", two)],
+        expect![[r#"
         b.yaml:2:37: rules[0].match.paths: the rules `one` and `two` both own `/x/*` on host `a.example` for a method and scheme that both list; the other stands at a.yaml:1
           2 |   match: { hosts: a.example, paths: '/x/*' }
             |                                     ^
-        1 fault"#]]);
+        1 fault"#]],
+    );
 }
