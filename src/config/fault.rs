@@ -143,8 +143,9 @@ impl Report {
         self.warnings.push(Finding { mark, message: message.into(), suggestion });
     }
 
-    pub(crate) fn has_faults(&self) -> bool {
-        !self.faults.is_empty()
+    /// How many faults there are so far.
+    pub(crate) fn count(&self) -> usize {
+        self.faults.len()
     }
 
     /// Faults and warnings in the order of the files, with everything a person needs to find them.

@@ -70,11 +70,13 @@ impl Rules {
                 target: None,
             },
         };
+        let faults = decoder.report.count();
         if let Some(node) = fields.get("match") {
             draft.matching(decoder, node);
         }
+        let is_whole = decoder.report.count() == faults;
         if draft.entry.paths.is_empty() {
-            // Without paths a rule is for all of them. Where some are written, a fault was noted for each.
+            // Without paths a rule is for all of them.
             draft.entry.paths.extend(PathPattern::parse("/**"));
         }
         draft.access(decoder, &fields);
@@ -86,7 +88,8 @@ impl Rules {
         if let Some(node) = fields.get("upstream") {
             rule.target = upstreams.of_rule(decoder, &rule.id, node).map(Target::Service);
         }
-        Some(draft)
+        // What a faulty rule would own is a guess, and its conflicts with others would be noise.
+        is_whole.then_some(draft)
     }
 
     /// The id and its place. A rule without a good one gets none; the fault is noted.

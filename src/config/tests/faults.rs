@@ -96,6 +96,8 @@ faulty! {
         "ui: { theme: drak }" => "1:14" "ui.theme" "did you mean `dark`?";
         "ui: { path_prefix: \"\" }" => "1:20" "ui.path_prefix" "cannot own every path";
         "ui: { brand: \"\" }" => "1:14" "ui.brand" "1 to 64 characters";
+        "ui: { path_prefix: /self-service/ui }" => "1:20" "ui.path_prefix" "among the paths of Kratos";
+        "ui: /sessions" => "1:5" "ui" "among the paths of Kratos";
     }
 
     upstreams {
