@@ -42,6 +42,8 @@ pub struct Config {
     pub files: Vec<PathBuf>,
     /// Patterns of files of rules; a new file that matches one belongs to the configuration too.
     pub patterns: Vec<String>,
+    /// Of what the files said; another one says that they say something else.
+    pub fingerprint: u64,
 }
 
 /// What other modules are told beyond the policy.

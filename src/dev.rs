@@ -4,7 +4,8 @@
 //! through its [`Switches`]. It is not for production and listens on loopback addresses only.
 //!
 //! Differences from a real Kratos: there is no WebAuthn (its script is served and says so), no social sign-in, no
-//! admin API, no hooks but `session` and the verification mail after registration, and one identity schema. A native
+//! admin API, no hooks but `session` and the verification mail after registration, and one identity schema. Settings
+//! that needed a fresh login are shown again afterwards, not saved by themselves. A native
 //! login or registration that asked for a session token exchange and has a `return_to` gets the second code in a
 //! `redirect_browser_to` action; Kratos hands that code out in redirects of social sign-in only.
 

@@ -191,6 +191,11 @@ impl Control {
         self.metrics.reload(false);
     }
 
+    /// What everything of the gateway runs on.
+    pub fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.runtime
+    }
+
     /// Asks the gateway to stop; asked twice, it does not wait for what is in flight.
     pub fn stop(&self) {
         self.stop.send_modify(Stop::ask);

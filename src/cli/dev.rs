@@ -42,11 +42,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let runtime = runtime()?;
     let identities = start_identities(&runtime, arguments, &origin)?;
     let demo = runtime.block_on(demo::serve(arguments.demo)).context("the demo service")?;
-    let config = compile(&[
-        ("PORTCULLIS_LISTEN", listen.to_string()),
-        ("PORTCULLIS_OPS", arguments.ops.to_string()),
-        ("PORTCULLIS_DEMO", format!("http://{demo}")),
-    ], &identities.url())?;
+    let config = compile(
+        &[
+            ("PORTCULLIS_LISTEN", listen.to_string()),
+            ("PORTCULLIS_OPS", arguments.ops.to_string()),
+            ("PORTCULLIS_DEMO", format!("http://{demo}")),
+        ],
+        &identities.url(),
+    )?;
     let running = server::start(config)?;
     print(&welcome(&origin, &identities.url(), &running.ops_address().to_string()))?;
     running.wait();
@@ -72,14 +75,19 @@ pub(super) fn embedded(config: &Config) -> anyhow::Result<Embedded> {
     };
     let base = Url::parse(&format!("{base}{}/", config.policy.kratos_prefix))?;
     let ui_url = config.settings.ui.as_ref().map(|ui| base.join(&ui.path_prefix)).transpose()?;
-    let options = dev::Options { listen, base_url: Some(base), ui_url, seed_demo_accounts: true, ..dev::Options::default() };
+    let options =
+        dev::Options { listen, base_url: Some(base), ui_url, seed_demo_accounts: true, ..dev::Options::default() };
     let server = runtime.block_on(dev::Server::start(options))?;
     tracing::warn!(address = %server.address(), "The embedded identity server is for development, not for production");
     Ok(Embedded { _server: server, _runtime: runtime })
 }
 
 fn runtime() -> anyhow::Result<Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("portcullis-dev").enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("portcullis-dev")
+        .enable_all()
+        .build()?)
 }
 
 /// `address`, with a free port where it names none.
@@ -103,14 +111,9 @@ fn start_identities(runtime: &Runtime, arguments: &Arguments, origin: &str) -> a
 
 /// The configuration of `dev`, with what was found out at the start in place of its variables.
 fn compile(variables: &[(&str, String)], kratos: &str) -> anyhow::Result<Config> {
-    let environment =
-        |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
-    let files = Files {
-        read: &|_: &Path| Ok(CONFIGURATION.as_bytes().to_vec()),
-        list: &|_: &str| Ok(Vec::new()),
-    };
-    let options =
-        Options { environment: &environment, embedded_kratos: Url::parse(kratos)?, ..Options::default() };
+    let environment = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+    let files = Files { read: &|_: &Path| Ok(CONFIGURATION.as_bytes().to_vec()), list: &|_: &str| Ok(Vec::new()) };
+    let options = Options { environment: &environment, embedded_kratos: Url::parse(kratos)?, ..Options::default() };
     Ok(config::compile(Path::new("dev.yaml"), &files, &options)?)
 }
 

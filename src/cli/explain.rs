@@ -40,8 +40,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let supposed = arguments.session.as_deref().map(supposed).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let explanation =
-        runtime.block_on(explain(&config.policy, &arguments.method, &arguments.url, headers, supposed));
+    let explanation = runtime.block_on(explain(&config.policy, &arguments.method, &arguments.url, headers, supposed));
     print(&if arguments.json { serde_json::to_string(&explanation)? } else { explanation.to_string() })?;
     Ok(ExitCode::SUCCESS)
 }

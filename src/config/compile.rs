@@ -1,5 +1,6 @@
 //! From files to a configuration: everything is read, then what only shows in the whole is checked.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::config::loops;
 use crate::config::node;
 use crate::config::node::{Mark, Node};
 use crate::config::rules::{Draft, Rules};
-use crate::config::source::{Files, Source};
+use crate::config::source::{Contents, Files, Source};
 use crate::config::upstreams::Upstreams;
 use crate::config::{Config, Options, Settings};
 use crate::decision::edits::Owned;
@@ -28,18 +29,22 @@ use crate::ops;
 /// Every fault of every file.
 pub fn compile(path: &Path, files: &Files<'_>, options: &Options<'_>) -> Result<Config, Faults> {
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    let decoder =
-        Decoder { environment: options.environment, files, folder, watched: Vec::new(), report: Report::default() };
+    let decoder = Decoder {
+        environment: options.environment,
+        files,
+        folder,
+        names: Vec::new(),
+        contents: Contents::default(),
+        report: Report::default(),
+    };
     let mut compilation = Compilation { decoder, sources: Vec::new(), next_node: 0, patterns: Vec::new() };
     let compiled = compilation.read(path, "").and_then(|root| compilation.root(&root, options));
     let Compilation { decoder, sources, patterns, .. } = compilation;
     let (faults, warnings) = decoder.report.finish(&sources);
     match (compiled, faults) {
         (Some((policy, settings)), None) => {
-            let mut watched = decoder.watched;
-            watched.sort();
-            watched.dedup();
-            Ok(Config { policy, settings, warnings, files: watched, patterns })
+            let fingerprint = decoder.contents.fingerprint();
+            Ok(Config { policy, settings, warnings, files: decoder.contents.into_paths(), patterns, fingerprint })
         }
         (_, Some(faults)) => Err(faults),
         // Nothing is left out without a fault; were it so, an empty configuration must not pass for a good one.
@@ -55,12 +60,17 @@ struct Compilation<'o> {
 }
 
 impl Compilation<'_> {
-    /// Reads a file into a tree; `prefix` is what its keys belong to.
     fn read(&mut self, path: &Path, prefix: &'static str) -> Option<Arc<Node>> {
+        let bytes = self.decoder.read(path);
+        self.parse(path, bytes, prefix)
+    }
+
+    /// Makes a tree of what a file says; `prefix` is what its keys belong to.
+    fn parse(&mut self, path: &Path, bytes: io::Result<Vec<u8>>, prefix: &'static str) -> Option<Arc<Node>> {
         let file = u32::try_from(self.sources.len()).unwrap_or(u32::MAX);
         let mut source = Source { name: path.to_owned(), text: String::new(), root: None, prefix };
-        self.decoder.watched.push(path.to_owned());
-        match (self.decoder.files.read)(path).map(String::from_utf8) {
+        self.decoder.names.push(path.to_owned());
+        match bytes.map(String::from_utf8) {
             Err(error) => self.decoder.report.fault(Mark::whole(file), format!("the file cannot be read: {error}")),
             Ok(Err(_)) => self.decoder.report.fault(Mark::whole(file), "the file is not UTF-8"),
             Ok(Ok(text)) => {
@@ -95,7 +105,7 @@ impl Compilation<'_> {
         let sessions = sessions(decoder, fields.get("sessions"), &kratos);
         let (login_url, login_mark) = login(decoder, fields.get("login"), &kratos);
         let identity_header = identity_header(decoder, fields.get("identity_header"));
-        let ui = fields.get("ui").and_then(|node| ui(decoder, node));
+        let ui = fields.get("ui").and_then(|node| ui(decoder, node, &kratos));
         let mut upstreams = fields.get("upstreams").map(|node| Upstreams::decode(decoder, node)).unwrap_or_default();
         let mut rules = Rules::default();
         if let Some(node) = fields.get("rules") {
@@ -107,7 +117,7 @@ impl Compilation<'_> {
         }
         let decoder = &mut self.decoder;
         upstreams.warn_of_unused(decoder);
-        if rules.drafts.is_empty() && !decoder.report.has_faults() {
+        if rules.drafts.is_empty() && decoder.report.count() == 0 {
             decoder.report.warn(end, "there are no rules: every request but Kratos' own is answered 404", None);
         }
 
@@ -148,12 +158,12 @@ impl Compilation<'_> {
                     self.decoder.report.fault(node.mark, format!("`{}` is listed twice", path.display()));
                     continue;
                 }
-                if !is_pattern && (self.decoder.files.read)(&path).is_err() {
-                    self.decoder.watched.push(path.clone());
-                    self.decoder.report.fault(node.mark, format!("`{}` cannot be read", path.display()));
+                let bytes = self.decoder.read(&path);
+                if let (false, Err(error)) = (is_pattern, &bytes) {
+                    self.decoder.report.fault(node.mark, format!("`{}` cannot be read: {error}", path.display()));
                     continue;
                 }
-                let Some(root) = self.read(&path, "rules") else { continue };
+                let Some(root) = self.parse(&path, bytes, "rules") else { continue };
                 match root.kind {
                     node::Kind::Empty => {}
                     node::Kind::List(_) => rules.decode(&mut self.decoder, &root, upstreams),
@@ -208,17 +218,15 @@ impl Compilation<'_> {
         };
         match conflict {
             Conflict::TwoOwners { first, second, host, pattern } => {
-                let other = place(*first, pattern);
-                let file = self.sources.get(other.file as usize).map(|source| source.name.display().to_string());
+                let (own, other) = (place(*second, pattern), place(*first, pattern));
                 let message = format!(
                     "the rules `{}` and `{}` both own `{pattern}` on host `{host}` for a method and scheme that both list; \
-                     the other is at {}:{}",
+                     the other stands {}",
                     id(*first),
                     id(*second),
-                    file.unwrap_or_default(),
-                    other.line,
+                    self.decoder.place(other, own),
                 );
-                (place(*second, pattern), message)
+                (own, message)
             }
             Conflict::RegexNeverReached { rule, regex, host, covering, by } => {
                 let by = match by {

@@ -1,12 +1,12 @@
 //! Reading nodes as what their keys hold. Nothing stops at a fault: it is noted, and reading goes on.
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::fault::Report;
 use crate::config::node::{Entry, Kind, Mark, Node, Scalar};
-use crate::config::source::Files;
+use crate::config::source::{Contents, Files};
 use crate::config::units;
 use crate::config::units::{Misread, nearest};
 
@@ -16,8 +16,10 @@ pub(crate) struct Decoder<'o> {
     pub(crate) files: &'o Files<'o>,
     /// The folder of the configuration: other files are named relative to it.
     pub(crate) folder: PathBuf,
+    /// The files of the configuration in the order of their marks.
+    pub(crate) names: Vec<PathBuf>,
     /// Every file that was read or should have been, to be watched.
-    pub(crate) watched: Vec<PathBuf>,
+    pub(crate) contents: Contents,
     pub(crate) report: Report,
 }
 
@@ -47,6 +49,18 @@ impl<'n> Fields<'n> {
 }
 
 impl Decoder<'_> {
+    pub(crate) fn read(&mut self, path: &Path) -> std::io::Result<Vec<u8>> {
+        self.contents.read(self.files, path)
+    }
+
+    /// A place in words, for someone who looks at the file of `from`.
+    pub(crate) fn place(&self, mark: Mark, from: Mark) -> String {
+        match self.names.get(mark.file as usize) {
+            Some(name) if mark.file != from.file => format!("at {}:{}", name.display(), mark.line),
+            Some(_) | None => format!("in line {}", mark.line),
+        }
+    }
+
     /// The fields of a mapping that knows `keys`. A key without a value is a fault: it would silently do nothing.
     pub(crate) fn fields<'n>(&mut self, node: &'n Node, keys: &[&str]) -> Option<Fields<'n>> {
         let fields = self.sections(node, keys)?;

@@ -92,6 +92,15 @@ impl Faults {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Fault> {
         self.0.iter()
     }
+
+    /// Where the faults are, and nothing of what is written there: it may hold secrets.
+    pub fn places(&self) -> String {
+        let places = self.0.iter().map(|fault| {
+            let file = fault.file.display();
+            format!("{file}:{}:{} {}", fault.line, fault.column, fault.path)
+        });
+        places.collect::<Vec<_>>().join(", ")
+    }
 }
 
 impl fmt::Display for Faults {
@@ -134,8 +143,9 @@ impl Report {
         self.warnings.push(Finding { mark, message: message.into(), suggestion });
     }
 
-    pub(crate) fn has_faults(&self) -> bool {
-        !self.faults.is_empty()
+    /// How many faults there are so far.
+    pub(crate) fn count(&self) -> usize {
+        self.faults.len()
     }
 
     /// Faults and warnings in the order of the files, with everything a person needs to find them.
@@ -199,7 +209,7 @@ mod tests {
     fn secrets_of_a_line_are_masked_in_place() {
         for (line, masked) in [
             ("token: hunter2", "token: *******"),
-            ("ops: { token: 'hunter2', address: x }", "ops: { token: **********************"),
+            ("ops: { token: 'hunter2', address: x }", "ops: { token: ***********************"),
             ("ops: {\"token\": \"hunter2\"}", "ops: {\"token\": **********"),
             ("token: \"${OPS_TOKEN:-}\"", "token: \"${OPS_TOKEN:-}\""),
             ("token: ${OPS_TOKEN}", "token: ${OPS_TOKEN}"),

@@ -144,6 +144,15 @@ impl Kratos {
         }))
     }
 
+    /// Whether a path is one of its public API.
+    fn owns(&self, path: &str) -> bool {
+        let Some(rest) = path.strip_prefix(&self.path_prefix) else { return false };
+        let roots = PUBLIC_API.iter().map(|pattern| pattern.trim_end_matches("/**").trim_end_matches("/*"));
+        roots
+            .into_iter()
+            .any(|root| rest.strip_prefix(root).is_some_and(|below| below.is_empty() || below.starts_with('/')))
+    }
+
     /// The gateway's own rules: Kratos' public API, where it is served, and the sign-in pages, where they are.
     pub(crate) fn reserved(&self, ui: Option<&UiSettings>) -> Vec<Draft> {
         let mut drafts = Vec::new();
@@ -286,7 +295,7 @@ pub(crate) fn identity_header(decoder: &mut Decoder<'_>, node: Option<&Node>) ->
 }
 
 /// The sign-in pages; off unless configured.
-pub(crate) fn ui(decoder: &mut Decoder<'_>, node: &Node) -> Option<UiSettings> {
+pub(crate) fn ui(decoder: &mut Decoder<'_>, node: &Node, kratos: &Kratos) -> Option<UiSettings> {
     let mut settings = UiSettings::default();
     let prefix = if let Kind::Scalar(_) = node.kind {
         Some(node)
@@ -307,6 +316,10 @@ pub(crate) fn ui(decoder: &mut Decoder<'_>, node: &Node) -> Option<UiSettings> {
         settings.path_prefix = decoder.prefix(node)?;
         if settings.path_prefix.is_empty() {
             decoder.report.fault(node.mark, "the pages cannot own every path; give them a prefix like `/ui`");
+            return None;
+        }
+        if kratos.serve && kratos.owns(&settings.path_prefix) {
+            decoder.report.fault(node.mark, "the pages cannot stand among the paths of Kratos' public API");
             return None;
         }
     }

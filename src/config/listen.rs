@@ -132,8 +132,7 @@ fn tls(decoder: &mut Decoder<'_>, node: &Node) -> Option<proxy::settings::Tls> {
 pub(crate) fn pem(decoder: &mut Decoder<'_>, node: &Node, kind: &str) -> Option<(PathBuf, Vec<u8>)> {
     let name = decoder.text(node)?;
     let path = decoder.folder.join(name);
-    decoder.watched.push(path.clone());
-    match (decoder.files.read)(&path) {
+    match decoder.read(&path) {
         Err(error) => {
             decoder.report.fault(node.mark, format!("`{}` cannot be read: {error}", path.display()));
             None

@@ -1,7 +1,6 @@
 //! Notices that the files of a configuration changed, and compiles it anew: all of it or nothing.
 
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -11,10 +10,14 @@ use std::time::Duration;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use url::Url;
 
+use crate::config::source::Contents;
 use crate::config::{Config, Faults, Files, Options, load};
 
 /// How long changes must have ceased before the files are read: editors and ConfigMaps write in several steps.
 const QUIET: Duration = Duration::from_millis(200);
+
+/// The stack of the thread that compiles, in bytes.
+const STACK: usize = 8 * 1024 * 1024;
 
 /// What is watched, and what it is compiled with.
 #[derive(Clone, Debug)]
@@ -86,12 +89,20 @@ pub fn watch(
             let _ = touched.send(Signal::Touched);
         }
     });
-    let mut folders = Folders { watcher: watcher.map_err(std::io::Error::other)?, watched: BTreeSet::new() };
-    let mut inputs = Inputs { files: current.files.clone(), patterns: current.patterns.clone() };
-    folders.follow(&inputs);
-    let mut seen = inputs.fingerprint();
+    let folders = Folders { watcher: watcher.map_err(std::io::Error::other)?, watched: BTreeSet::new() };
+    let mut follower = Follower {
+        folders,
+        inputs: Inputs { files: current.files.clone(), patterns: current.patterns.clone() },
+        seen: current.fingerprint,
+        faults: None,
+    };
+    follower.folders.follow(&follower.inputs);
+    // What changed between the first compilation and this moment gave no event.
+    let _ = signals.send(Signal::Touched);
     let watch = Watch { signals };
-    thread::Builder::new().name("config-watch".to_owned()).spawn(move || {
+    // Parsers recurse; a thread's usual stack is a quarter of what the main thread has.
+    let thread = thread::Builder::new().name("config-watch".to_owned()).stack_size(STACK);
+    thread.spawn(move || {
         while let Ok(signal) = received.recv() {
             let forced = match signal {
                 Signal::End => break,
@@ -101,24 +112,46 @@ pub fn watch(
                     Settled::Quiet { forced } => forced,
                 },
             };
-            let now = inputs.fingerprint();
-            if now == seen && !forced {
-                // A folder may have been replaced by one that is not watched yet.
-                folders.follow(&inputs);
-                continue;
+            if let Some(change) = follower.look(&mut watched, forced) {
+                on_change(change);
             }
-            seen = now;
-            let result = reload(&mut watched);
-            if let Ok(config) = &result {
-                inputs = Inputs { files: config.files.clone(), patterns: config.patterns.clone() };
-                // If the files changed since they were read, the next event finds this out.
-                seen = inputs.fingerprint();
-            }
-            folders.follow(&inputs);
-            on_change(result);
         }
     })?;
     Ok(watch)
+}
+
+/// What is known of the files.
+struct Follower {
+    folders: Folders,
+    inputs: Inputs,
+    /// What the files said when they were compiled last.
+    seen: u64,
+    /// What was wrong with them then.
+    faults: Option<Faults>,
+}
+
+impl Follower {
+    /// Compiles the files if they say something else than before, or if they were faulty: what was missing may be
+    /// there now, in a place that is not yet known. The same faults are not told twice, unless asked for.
+    fn look(&mut self, watched: &mut Watched, forced: bool) -> Option<Result<Config, Faults>> {
+        if !forced && self.faults.is_none() && self.inputs.fingerprint() == self.seen {
+            // A folder may have been replaced by one that is not watched yet.
+            self.folders.follow(&self.inputs);
+            return None;
+        }
+        let result = reload(watched);
+        match &result {
+            Ok(config) => {
+                self.inputs = Inputs { files: config.files.clone(), patterns: config.patterns.clone() };
+                self.seen = config.fingerprint;
+                self.faults = None;
+            }
+            Err(faults) if !forced && self.faults.as_ref() == Some(faults) => return None,
+            Err(faults) => self.faults = Some(faults.clone()),
+        }
+        self.folders.follow(&self.inputs);
+        Some(result)
+    }
 }
 
 enum Settled {
@@ -153,12 +186,11 @@ impl Inputs {
         for pattern in &self.patterns {
             all.extend((files.list)(pattern).unwrap_or_default());
         }
-        let mut hasher = DefaultHasher::new();
+        let mut contents = Contents::default();
         for path in all {
-            path.hash(&mut hasher);
-            (files.read)(&path).ok().hash(&mut hasher);
+            let _ = contents.read(&files, &path);
         }
-        hasher.finish()
+        contents.fingerprint()
     }
 }
 

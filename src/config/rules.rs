@@ -70,11 +70,13 @@ impl Rules {
                 target: None,
             },
         };
+        let faults = decoder.report.count();
         if let Some(node) = fields.get("match") {
             draft.matching(decoder, node);
         }
+        let is_whole = decoder.report.count() == faults;
         if draft.entry.paths.is_empty() {
-            // Without paths a rule is for all of them. Where some are written, a fault was noted for each.
+            // Without paths a rule is for all of them.
             draft.entry.paths.extend(PathPattern::parse("/**"));
         }
         draft.access(decoder, &fields);
@@ -86,7 +88,8 @@ impl Rules {
         if let Some(node) = fields.get("upstream") {
             rule.target = upstreams.of_rule(decoder, &rule.id, node).map(Target::Service);
         }
-        Some(draft)
+        // What a faulty rule would own is a guess, and its conflicts with others would be noise.
+        is_whole.then_some(draft)
     }
 
     /// The id and its place. A rule without a good one gets none; the fault is noted.
@@ -99,20 +102,13 @@ impl Rules {
         });
         let Some(id) = id else { return ("".into(), node.mark) };
         if let Some(first) = self.ids.get(&id) {
-            decoder.report.fault(
-                node.mark,
-                format!("another rule is called `{id}`, in line {}", decoder_line(*first, node.mark)),
-            );
+            let place = decoder.place(*first, node.mark);
+            decoder.report.fault(node.mark, format!("another rule is called `{id}`, {place}"));
         } else {
             self.ids.insert(id.clone(), node.mark);
         }
         (id, node.mark)
     }
-}
-
-/// The line of `mark`, for someone who looks at `from`.
-fn decoder_line(mark: Mark, from: Mark) -> String {
-    if mark.file == from.file { mark.line.to_string() } else { format!("{} of another file", mark.line) }
 }
 
 fn choice<T: Copy>(decoder: &mut Decoder<'_>, fields: &Fields<'_>, key: &str, words: &[(&str, T)]) -> Option<T> {

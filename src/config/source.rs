@@ -1,6 +1,7 @@
 //! The files of a configuration: how they are found and read, and what they say.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,6 +41,36 @@ fn list(pattern: &str) -> io::Result<Vec<PathBuf>> {
         glob::glob(pattern).map_err(io::Error::other)?.collect::<Result<Vec<_>, _>>().map_err(io::Error::other)?;
     paths.retain(|path| !path.is_dir());
     Ok(paths)
+}
+
+/// What files said, or that they could not be read. It only ever is compared within one process.
+#[derive(Default)]
+pub(crate) struct Contents(BTreeSet<(PathBuf, Option<u64>)>);
+
+impl Contents {
+    /// Reads a file and remembers what it said.
+    pub(crate) fn read(&mut self, files: &Files<'_>, path: &Path) -> io::Result<Vec<u8>> {
+        let read = (files.read)(path);
+        let digest = read.as_ref().ok().map(|bytes| {
+            let mut hasher = DefaultHasher::new();
+            bytes.hash(&mut hasher);
+            hasher.finish()
+        });
+        self.0.insert((path.to_owned(), digest));
+        read
+    }
+
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.0.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    pub(crate) fn into_paths(self) -> Vec<PathBuf> {
+        let mut paths = self.0.into_iter().map(|(path, _)| path).collect::<Vec<_>>();
+        paths.dedup();
+        paths
+    }
 }
 
 /// A file that was read.

@@ -11,10 +11,13 @@ use cel::{Context, Env, IdedExpr, Program, Value};
 
 use crate::decision::request::RequestView;
 
-/// The longest expression accepted, in bytes.
-pub const MAX_LENGTH: usize = 4096;
-/// How deep brackets may nest: the parser recurses.
-const MAX_DEPTH: usize = 32;
+/// The longest expression accepted, in bytes: the parser recurses over chains of operators.
+pub const MAX_LENGTH: usize = 2048;
+/// How deep brackets may nest: the parser recurses, a quarter of a megabyte each where it is not optimised.
+const MAX_DEPTH: usize = 8;
+/// How deep operators and calls may nest, as in `1 + 1 + 1`: reading and evaluating them recurse too. `&&` and `||`
+/// do not count, their chains are read as trees.
+const MAX_NESTING: usize = 32;
 /// How deep `all`, `exists`, `map` and `filter` may nest: each level multiplies the time by the length of a list.
 const MAX_LOOPS: usize = 2;
 /// What an expression may name.
@@ -55,7 +58,7 @@ pub enum ExpressionError {
     },
     #[error("the expression is longer than {MAX_LENGTH} bytes")]
     TooLong,
-    #[error("the expression nests more than {MAX_DEPTH} brackets")]
+    #[error("the expression nests more than {MAX_DEPTH} brackets or {MAX_NESTING} operators")]
     TooDeep,
     #[error("the expression nests more than {MAX_LOOPS} of `all`, `exists`, `exists_one`, `filter`, `map`")]
     TooManyLoops,
@@ -88,10 +91,16 @@ impl ExpressionError {
         let column = usize::try_from(column - 1).unwrap_or_default();
         let within = source.get(start..).unwrap_or_default();
         let offset = start + within.char_indices().nth(column).map_or(within.len(), |(at, _)| at);
-        // Of the parser's list of all tokens that it would have taken, the first part is enough.
-        let reason = first.msg.lines().next().unwrap_or_default();
-        let reason = reason.split(" expecting ").next().unwrap_or(reason).trim_start_matches("Syntax error: ");
-        Self::Syntax { offset, reason: reason.to_owned() }
+        let reason = first.msg.lines().next().unwrap_or_default().trim_start_matches("Syntax error: ");
+        // Of the parser's list of all tokens that it would have taken, the one that it did not take is enough.
+        let reason = match reason.split(" expecting ").next().unwrap_or(reason) {
+            "mismatched input '<EOF>'" | "no viable alternative at input '<EOF>'" => "it ends too early".to_owned(),
+            reason => match reason.strip_prefix("mismatched input ").or(reason.strip_prefix("extraneous input ")) {
+                Some(token) => format!("unexpected {token}"),
+                None => reason.replace("'<EOF>'", "the end"),
+            },
+        };
+        Self::Syntax { offset, reason }
     }
 }
 
@@ -113,6 +122,9 @@ impl Expression {
         let program = ENVIRONMENT.compile(source).map_err(|errors| ExpressionError::syntax(source, &errors))?;
         let mut survey = Survey::default();
         survey.visit(program.expression(), 0);
+        if survey.too_deep {
+            return Err(ExpressionError::TooDeep);
+        }
         if let Some(name) = survey.unknown {
             return Err(ExpressionError::UnknownName { name });
         }
@@ -182,14 +194,26 @@ fn depth(source: &str) -> usize {
 #[derive(Default)]
 struct Survey {
     bound: Vec<String>,
+    depth: usize,
     loops: usize,
     never_told: Option<String>,
     reads: Reads,
+    too_deep: bool,
     unknown: Option<String>,
 }
 
 impl Survey {
     fn visit(&mut self, node: &IdedExpr, loops: usize) {
+        if self.depth >= MAX_NESTING {
+            self.too_deep = true;
+            return;
+        }
+        self.depth += 1;
+        self.look(node, loops);
+        self.depth -= 1;
+    }
+
+    fn look(&mut self, node: &IdedExpr, loops: usize) {
         match &node.expr {
             Expr::Unspecified | Expr::Literal(_) => {}
             Expr::Ident(name) => self.name(name),
@@ -351,3 +375,6 @@ impl VariableResolver for Scope<'_> {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -142,3 +142,6 @@ fn hole_end(text: &str) -> Option<usize> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,7 +70,7 @@ async fn handle(State(world): State<Arc<World>>, ConnectInfo(peer): ConnectInfo<
 }
 
 /// The answer with its cookies and cache headers.
-fn respond(world: &World, mut visit: Visit) -> Answer {
+pub(super) fn respond(world: &World, mut visit: Visit) -> Answer {
     let path = visit.path.clone();
     if takes_csrf_cookie(&path) {
         visit.offer_csrf_cookie();
@@ -164,8 +164,7 @@ fn explain(world: &World, visit: &Visit, path: &str, fault: &Fault) -> Answer {
     if !browser_path || native || visit.wants_json() {
         return fault.answer(visit.request_id());
     }
-    let id = Uuid::new_v4();
-    world.state().faults.insert(id, (fault.error(visit.request_id()), visit.now));
+    let id = world.keep_fault(fault.error(visit.request_id()), visit.now);
     Answer::see_other(&format!("{}?id={id}", world.page("error")))
 }
 

@@ -1,5 +1,8 @@
 //! Keeps identities in a SQLite file, so that accounts survive a restart. Sessions do not.
 
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use parking_lot::Mutex;
@@ -11,6 +14,9 @@ use super::identity::Identity;
 /// Why the file of accounts could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// The file cannot be opened or made.
+    #[error("the accounts file: {0}")]
+    Open(#[from] io::Error),
     /// SQLite refused.
     #[error("the accounts file: {0}")]
     Sqlite(#[from] rusqlite::Error),
@@ -23,6 +29,8 @@ pub(super) struct Store(Mutex<Connection>);
 
 impl Store {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        // Password hashes and authenticator secrets are nobody else's business.
+        OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
         let connection = Connection::open(path)?;
         connection.execute_batch("CREATE TABLE IF NOT EXISTS identities (id TEXT PRIMARY KEY, body TEXT NOT NULL)")?;
         Ok(Self(Mutex::new(connection)))

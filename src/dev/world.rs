@@ -31,6 +31,8 @@ use super::visit::Visit;
 
 /// Expired flows are kept about for their 410; beyond this many flows they are swept.
 const FLOWS_BEFORE_SWEEP: usize = 4096;
+/// As many errors are kept for the error page, and as many exchanges are open, before all are forgotten.
+const KEPT: usize = 1024;
 
 /// The URLs the server gives out.
 pub(super) struct Urls {
@@ -205,11 +207,26 @@ impl World {
         if allowed { Ok(Some(url.into())) } else { Err(Fault::return_to_forbidden(&wish)) }
     }
 
+    /// Keeps an error for the error page; returns the id it is asked for by.
+    pub(super) fn keep_fault(&self, error: Value, now: DateTime<Utc>) -> Uuid {
+        let id = Uuid::new_v4();
+        let faults = &mut self.state().faults;
+        if faults.len() >= KEPT {
+            faults.clear();
+        }
+        faults.insert(id, (error, now));
+        id
+    }
+
     /// Starts a token exchange for a native flow that asked for one; returns the code the client keeps.
     pub(super) fn open_exchange(&self) -> String {
         let init_code = secret::link_token();
         let exchange = Exchange { return_to_code: secret::link_token(), session: None };
-        self.state().exchanges.insert(init_code.clone(), exchange);
+        let exchanges = &mut self.state().exchanges;
+        if exchanges.len() >= KEPT {
+            exchanges.clear();
+        }
+        exchanges.insert(init_code.clone(), exchange);
         init_code
     }
 }

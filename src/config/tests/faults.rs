@@ -21,14 +21,14 @@ macro_rules! faulty {
 
 faulty! {
     what_is_no_yaml_is_told_with_its_place {
-        "a: [" => "" "" "not YAML";
-        "rules: []\n\tx: 1" => "" "" "not YAML";
-        "listen: \"x" => "" "" "not YAML";
-        "x: *nobody" => "" "" "not YAML";
-        "---\nkratos: http://k\n---\nkratos: http://k" => "" "" "a second document";
-        "listen: !secret x" => "1:9" "listen" "tag";
-        "rules: &r [*r]" => "" "" "alias";
-        "? [a, b]\n: c" => "" "" "a key is a single value";
+        "a: [" => "1:4" "" "not YAML";
+        "rules: []\n\tx: 1" => "2:2" "" "not YAML";
+        "listen: \"x" => "1:9" "" "not YAML";
+        "x: *nobody" => "1:4" "" "not YAML";
+        "---\nkratos: http://k\n---\nkratos: http://k" => "3:1" "" "a second document";
+        "listen: !secret 127.0.0.1:1" => "1:17" "listen" "tag";
+        "rules: &r [*r]" => "1:12" "" "alias";
+        "? [a, b]\n: c" => "1:3" "" "a key is a single value";
         "<<: {}" => "1:1" "" "merge keys";
     }
 
@@ -96,6 +96,8 @@ faulty! {
         "ui: { theme: drak }" => "1:14" "ui.theme" "did you mean `dark`?";
         "ui: { path_prefix: \"\" }" => "1:20" "ui.path_prefix" "cannot own every path";
         "ui: { brand: \"\" }" => "1:14" "ui.brand" "1 to 64 characters";
+        "ui: { path_prefix: /self-service/ui }" => "1:20" "ui.path_prefix" "among the paths of Kratos";
+        "ui: /sessions" => "1:5" "ui" "among the paths of Kratos";
     }
 
     upstreams {
@@ -165,7 +167,7 @@ faulty! {
         "rules: [{ id: a, match: { paths: /a }, forward_credentials: 1 }]"
             => "1:61" "rules[0].forward_credentials" "neither";
         "rules: [{ id: a, match: { paths: /a }, require: { when: \"identity.id ==\" } }]"
-            => "" "rules[0].require.when" "not an expression";
+            => "1:72" "rules[0].require.when" "it ends too early";
         "rules: [{ id: a, match: { paths: /a }, require: { when: user.id == \"x\" } }]"
             => "1:57" "rules[0].require.when" "unknown name `user`";
         "rules: [{ id: a, match: { paths: /a }, require: { when: identity.metadata_admin.x } }]"
@@ -225,7 +227,7 @@ faulty! {
 fn every_fault_of_all_files_is_told_at_once() {
     let faults = compile_files(&[
         ("etc/config.yaml", "kratos: kratos:4433\nlisten: here\nrule_files: [rules/*.yaml, rules/a.yaml]\n"),
-        ("etc/rules/b.yaml", "- { id: a, acces: public }\n"),
+        ("etc/rules/b.yaml", "- { id: a, acces: public, match: { paths: /b } }\n"),
         ("etc/rules/a.yaml", "- id: a\n  upstream: nowhere\n"),
         ("etc/rules/c.yaml", "no list"),
         ("etc/rules/d.yaml", "- ]"),
@@ -242,7 +244,7 @@ fn every_fault_of_all_files_is_told_at_once() {
         "etc/config.yaml:2:9 listen",
         "etc/config.yaml:3:28 rule_files[1]",
         "etc/rules/a.yaml:2:13 rules[0].upstream",
-        "etc/rules/b.yaml:1:7 rules[0].id",
+        "etc/rules/b.yaml:1:9 rules[0].id",
         "etc/rules/b.yaml:1:12 rules[0].acces",
         "etc/rules/c.yaml:1:1 rules",
         "etc/rules/d.yaml:1:3 ",

@@ -77,6 +77,30 @@ fn a_bad_file_is_told_and_uses_up_no_generation() {
 }
 
 #[test]
+fn a_file_that_was_missing_is_noticed_when_it_comes() {
+    let fixture = fixture(|folder| write(folder, "config.yaml", &config("a")));
+    write(fixture.path(), "config.yaml", "kratos: http://k\nrule_files: later.yaml\n");
+    assert!(fixture.next().is_err());
+    write(fixture.path(), "later.yaml", "- { id: later, match: { paths: /later } }");
+    assert_eq!(fixture.next_ids(), (2, vec!["later".to_owned()]));
+}
+
+#[test]
+fn a_change_before_the_watch_began_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "config.yaml", &config("a"));
+    let path = folder.path().join("config.yaml");
+    let current = load(&path, &Options::default()).unwrap_or_else(|faults| panic!("{faults}"));
+    write(folder.path(), "config.yaml", &config("b"));
+    let embedded_kratos = Options::default().embedded_kratos;
+    let (sender, changes) = mpsc::channel();
+    let watched = Watched { config: path, embedded_kratos, generation: 1 };
+    let watch = watch(watched, &current, move |change| sender.send(change).unwrap()).unwrap();
+    let fixture = Fixture { folder, changes, watch };
+    assert_eq!(fixture.next_ids(), (2, vec!["b".to_owned()]));
+}
+
+#[test]
 fn a_new_file_of_rules_belongs_to_the_configuration() {
     let fixture = fixture(|folder| {
         write(folder, "config.yaml", &config("a"));

@@ -1,5 +1,8 @@
 //! What protects flows: CSRF tokens, the refusal of browsers on native flows, and the list of return addresses.
 
+use bytes::Bytes;
+use http::Method;
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::client::Client;
@@ -8,6 +11,12 @@ use super::client::Taste;
 use super::client::messages;
 use super::client::server;
 use super::client::server_with;
+use crate::dev::Hashing;
+use crate::dev::Options;
+use crate::dev::flow::Kind;
+use crate::dev::routes;
+use crate::dev::visit::Visit;
+use crate::dev::world::World;
 
 fn csrf_cookie(client: &Client) -> String {
     client.cookies.keys().find(|name| name.starts_with("csrf_token_")).unwrap().clone()
@@ -131,7 +140,7 @@ async fn large_bodies_are_refused_and_odd_ones_survived() {
     let flow = client.flow("registration", "").await;
     let path = format!("/self-service/registration?flow={}", flow["id"].as_str().unwrap());
     let large = vec![b'a'; 5 * 1024 * 1024 + 1];
-    client.send(http::Method::POST, &path, "application/json", large).await.expect(400);
+    client.send(Method::POST, &path, "application/json", large).await.expect(400);
     for (content_type, body) in [
         ("application/json", r#"{"method":{"a":1},"traits":[]}"#),
         ("application/json", r#"{"method":"password","traits":{"email":{"a":null}},"password":7}"#),
@@ -139,6 +148,88 @@ async fn large_bodies_are_refused_and_odd_ones_survived() {
         ("application/x-www-form-urlencoded", "method=password&traits=1&traits.email.x=2&%ff=%00"),
         ("application/x-www-form-urlencoded", ""),
     ] {
-        client.send(http::Method::POST, &path, content_type, body.as_bytes().to_vec()).await.expect(400);
+        client.send(Method::POST, &path, content_type, body.as_bytes().to_vec()).await.expect(400);
     }
+}
+
+/// A world with somebody signed in, and one native flow of each kind.
+fn world() -> (World, String, Vec<String>) {
+    let options = Options { hashing: Hashing::Cheap, seed_demo_accounts: true, ..Options::default() };
+    let world = World::new(&options, &"http://127.0.0.1:1/".parse().unwrap()).unwrap();
+    crate::dev::demo::seed(&world);
+    let visit = visit("GET", "/", &[], "");
+    let demo = world.identity_by_email("demo@example.com").unwrap();
+    let token = world.open_session(demo.id, "password", &visit).token;
+    let paths = [Kind::Login, Kind::Registration, Kind::Settings, Kind::Recovery, Kind::Verification].map(|kind| {
+        let mut flow = world.new_flow(&visit, kind, true).unwrap();
+        flow.identity = (kind == Kind::Settings).then_some(demo.id);
+        world.populate(&visit, &mut flow);
+        world.keep_flow(&flow);
+        format!("/self-service/{}?flow={}", kind.name(), flow.id)
+    });
+    (world, token, paths.to_vec())
+}
+
+fn visit(method: &str, uri: &str, headers: &[(&'static str, &str)], body: &str) -> Visit {
+    let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+    let method = Method::from_bytes(method.as_bytes()).unwrap();
+    let peer = "127.0.0.1:5".parse().unwrap();
+    Visit::new((method, &uri.parse().unwrap(), headers), Bytes::from(body.to_owned()), peer, "csrf_token_x")
+}
+
+/// JSON that looks like a submit: known names, any values.
+fn submit() -> impl Strategy<Value = String> {
+    let name = proptest::sample::select(vec![
+        "method",
+        "identifier",
+        "password",
+        "code",
+        "email",
+        "traits",
+        "totp_code",
+        "lookup_secret",
+        "resend",
+        "lookup_secret_regenerate",
+        "lookup_secret_confirm",
+        "totp_unlink",
+        "csrf_token",
+    ]);
+    let text = prop_oneof![
+        proptest::sample::select(vec![
+            "password",
+            "code",
+            "link",
+            "totp",
+            "lookup_secret",
+            "profile",
+            "demo@example.com"
+        ])
+        .prop_map(|text| json!(text)),
+        ".{0,20}".prop_map(|text| json!(text)),
+        any::<bool>().prop_map(|flag| json!(flag)),
+        Just(json!(null)),
+        Just(json!([{ "email": 1 }])),
+        ".{0,9}".prop_map(|text| json!({ "email": text, "name": { "first": text } })),
+    ];
+    proptest::collection::btree_map(name, text, 0..6).prop_map(|fields| json!(fields).to_string())
+}
+
+#[test]
+fn nothing_a_client_sends_makes_the_server_fail() {
+    let (world, token, paths) = world();
+    let strategy = (
+        proptest::sample::select(vec!["GET", "POST", "DELETE", "PUT"]),
+        prop_oneof![
+            4 => proptest::sample::select(paths),
+            1 => "/(self-service|sessions|schemas|dev)?/[a-z%./]{0,12}[?][a-z=&%]{0,12}",
+        ],
+        any::<bool>(),
+        prop_oneof![4 => submit(), 1 => "[ -~]{0,60}"],
+    );
+    proptest!(ProptestConfig::with_cases(512), |((method, uri, signed_in, body) in strategy)| {
+        let mut headers = vec![("content-type", "application/json"), ("host", "h")];
+        headers.extend(signed_in.then_some(("x-session-token", token.as_str())));
+        let answer = routes::respond(&world, visit(method, &uri, &headers, &body));
+        prop_assert!(!answer.status.is_server_error(), "{}", answer.status);
+    });
 }

@@ -7,6 +7,11 @@ use super::client::Client;
 use super::client::PASSWORD;
 use super::client::node;
 use super::client::server;
+use super::client::server_with;
+use crate::dev::Aal;
+use crate::dev::TOTP_ACCOUNT;
+use crate::dev::flow::Kind;
+use crate::dev::text;
 
 macro_rules! authentic {
     ($name:literal) => {
@@ -123,6 +128,21 @@ async fn mailed_codes_are_asked_for_with_real_nodes() {
     }
 }
 
+#[tokio::test]
+async fn settings_and_second_factors_are_asked_for_with_real_nodes() {
+    let server = server_with(|options| options.seed_demo_accounts = true).await;
+    let signed_in = server.switches().sign_in(TOTP_ACCOUNT.email);
+    let mut client = Client::native(&server).with_header("x-session-token", &signed_in.token);
+    let flow = client.flow("login", "?aal=aal2").await;
+    assert_same_nodes(&authentic!("nodes-login-totp-aal2"), &flow["ui"]["nodes"]);
+    server.switches().set_session_aal(signed_in.session_id, Aal::Two);
+    let flow = client.flow("settings", "").await;
+    let mut theirs = authentic!("nodes-settings-init");
+    // Their traits are of another identity schema.
+    theirs.as_array_mut().unwrap().retain(|node| !node["attributes"]["name"].to_string().contains("traits."));
+    assert_same_nodes(&theirs, &flow["ui"]["nodes"]);
+}
+
 #[test]
 fn messages_are_those_of_the_table() {
     let table = authentic!("ui-messages");
@@ -146,6 +166,52 @@ fn messages_are_those_of_the_table() {
         seen += 1;
     }
     assert!(seen > 25, "{seen}");
+}
+
+#[test]
+fn messages_with_gaps_are_filled_as_in_the_table() {
+    let table = authentic!("ui-messages");
+    let at = |text: &str| text.parse().unwrap();
+    let (minute_ago, now) = (at("2020-01-01T00:59:59Z"), at("2020-01-01T01:00:59Z"));
+    for ours in [
+        text::generic("{reason}"),
+        text::missing("{property}"),
+        text::wrong_credentials(),
+        text::account_exists(),
+        text::password_too_short(6, 5),
+        text::bad_email("{value}"),
+        text::expired(Kind::Login, minute_ago, now),
+        text::expired(Kind::Registration, minute_ago, now),
+        text::expired(Kind::Settings, minute_ago, now),
+        text::expired(Kind::Recovery, minute_ago, now),
+        text::expired(Kind::Verification, minute_ago, now),
+        text::no_strategy(Kind::Login),
+        text::no_strategy(Kind::Registration),
+        text::no_strategy(Kind::Settings),
+        text::no_strategy(Kind::Recovery),
+        text::no_strategy(Kind::Verification),
+        text::invalid_code(Kind::Login),
+        text::invalid_code(Kind::Recovery),
+        text::invalid_code(Kind::Verification),
+        text::invalid_link(Kind::Recovery),
+        text::invalid_link(Kind::Verification),
+        text::already_completed(Kind::Registration),
+        text::already_completed(Kind::Recovery),
+        text::already_completed(Kind::Verification),
+        text::mail_sent(Kind::Recovery, "link"),
+        text::mail_sent(Kind::Recovery, "code"),
+        text::mail_sent(Kind::Verification, "link"),
+        text::mail_sent(Kind::Verification, "code"),
+        text::login_code_sent(),
+        text::recovered(at("2020-01-01T01:01:00Z"), at("2020-01-01T01:00:00Z")),
+        text::titled("{name}", "{title}"),
+        text::backup_code("{secret}", None),
+        text::backup_code("", Some(minute_ago)),
+        text::totp_secret("{secret}"),
+    ] {
+        let theirs = table.as_array().unwrap().iter().find(|message| message["id"] == ours["id"]);
+        assert_eq!(theirs, Some(&ours));
+    }
 }
 
 #[tokio::test]

@@ -149,6 +149,8 @@ async fn accounts_survive_a_restart_and_sessions_do_not() {
     let registered = Client::native(&server).register("ann@example.com").await.expect(200);
     let token = registered["session_token"].as_str().unwrap().to_owned();
     server.stop().await;
+    let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
     let server = server_with(change).await;
     let signed_in = Client::native(&server).sign_in("ann@example.com", "").await.expect(200);
     assert_eq!(signed_in["session"]["identity"]["id"], registered["identity"]["id"]);
