@@ -30,7 +30,7 @@ use crate::proxy::forward;
 use crate::proxy::request_id::RequestId;
 use crate::proxy::respond::{Response, browser_origin};
 use crate::proxy::selfservice::{Effect, effect, new_session_cookie};
-use crate::proxy::upstream::{Wish, is_timeout, kind_of};
+use crate::proxy::upstream::{Picked, Wish, is_timeout, kind_of};
 use crate::proxy::wire;
 use crate::sessions::ending::Ending;
 use crate::telemetry::RevocationCause;
@@ -128,11 +128,7 @@ impl Gateway {
     }
 
     fn check_length(&self, session: &Session) -> Result<(), Refusal> {
-        let length = session
-            .get_header(CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok())
-            .and_then(|length| length.parse::<u64>().ok());
-        match (self.settings.max_body_size, length) {
+        match (self.settings.max_body_size, content_length(session)) {
             (Some(most), Some(length)) if length > most => Err(Refusal::TooLarge),
             (Some(_) | None, _) => Ok(()),
         }
@@ -147,6 +143,10 @@ impl Gateway {
         let response = exchange.answer(refusal, &session.req_header().method);
         write(response, session, exchange).await
     }
+}
+
+fn content_length(session: &Session) -> Option<u64> {
+    session.get_header(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Writes a whole response of our own.
@@ -172,7 +172,10 @@ async fn write(response: Response, session: &mut Session, exchange: &Exchange) -
 /// Reads away what is left of a small body, so that it is never taken for the next request and the client, still
 /// sending, is not cut off before it reads the answer. A large one closes the connection: the engine sees to that.
 async fn settle_body(session: &mut Session) {
-    if session.is_body_done() || session.get_header(EXPECT).is_some() {
+    let is_worth_it = session.get_keepalive().is_some()
+        && session.get_header(EXPECT).is_none()
+        && content_length(session).is_none_or(|length| length <= WORTH_DRAINING as u64);
+    if !is_worth_it || session.is_body_done() {
         return;
     }
     let drain = async {
@@ -260,6 +263,8 @@ impl ProxyHttp for Gateway {
     ) -> Box<Error> {
         if let Some(picked) = exchange.picked.take() {
             self.metrics.upstream_error(&picked.pool.upstream().name, kind_of(error.etype()));
+            report(&picked, &error, exchange);
+            picked.failed();
             exchange.tried.push(picked.number);
             // Nothing was sent yet, so any request may be tried elsewhere.
             error.set_retry(picked.pool.may_try_again(exchange.tried.len()));
@@ -344,17 +349,17 @@ impl ProxyHttp for Gateway {
 
     fn error_while_proxy(
         &self,
-        peer: &HttpPeer,
+        _: &HttpPeer,
         session: &mut Session,
-        error: Box<Error>,
+        mut error: Box<Error>,
         exchange: &mut Exchange,
         client_reused: bool,
     ) -> Box<Error> {
-        let mut error = error.more_context(format!("Peer: {peer}"));
         if *error.esource() == ErrorSource::Upstream
             && let Some(picked) = &exchange.picked
         {
             self.metrics.upstream_error(&picked.pool.upstream().name, kind_of(error.etype()));
+            report(picked, &error, exchange);
         }
         let may_repeat =
             session.req_header().method.is_idempotent() && !session.as_downstream().retry_buffer_truncated();
@@ -368,6 +373,9 @@ impl ProxyHttp for Gateway {
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
         exchange.finish_ending();
+        if matches!(error.esource(), ErrorSource::Internal | ErrorSource::Unset) && !is_status(error) {
+            tracing::error!(kind = error.etype().as_str(), request_id = exchange.id.as_str(), "The gateway failed");
+        }
         let mut error_code = 0;
         let has_begun = session.response_written().is_some_and(|head| !head.status.is_informational());
         if let Some(refusal) = refusal_of(error).filter(|_| !has_begun) {
@@ -381,12 +389,13 @@ impl ProxyHttp for Gateway {
         FailToProxy { error_code, can_reuse_downstream: false }
     }
 
-    fn suppress_error_log(&self, _: &Session, _: &Exchange, error: &Error) -> bool {
-        access_log::is_clients_doing(error)
+    /// What the engine would log quotes what peers sent, secrets included. The access log and [`report`] tell enough.
+    fn suppress_error_log(&self, _: &Session, _: &Exchange, _: &Error) -> bool {
+        true
     }
 
-    fn suppress_proxy_warn_log(&self, _: &Session, _: &Exchange, error: &Error, _: ProxyWarnLogContext) -> bool {
-        access_log::is_clients_doing(error)
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &Exchange, _: &Error, _: ProxyWarnLogContext) -> bool {
+        true
     }
 
     /// The engine's own summary has the query in it, which holds tokens.
@@ -404,6 +413,22 @@ impl ProxyHttp for Gateway {
     fn persist_connection_context(&self, _: &Session, _: &Exchange) -> Option<Box<dyn std::any::Any + Send + Sync>> {
         Some(Box::new(()))
     }
+}
+
+/// Tells operators which endpoint failed and how, in words that quote nothing of what it sent.
+fn report(picked: &Picked, error: &Error, exchange: &Exchange) {
+    tracing::warn!(
+        upstream = &*picked.pool.upstream().name,
+        endpoint = picked.endpoint(),
+        kind = error.etype().as_str(),
+        request_id = exchange.id.as_str(),
+        "Service failed"
+    );
+}
+
+/// Whether one of our own filters said no.
+fn is_status(error: &Error) -> bool {
+    matches!(error.etype(), ErrorType::HTTPStatus(_))
 }
 
 fn too_large() -> Result<()> {
