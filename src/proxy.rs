@@ -1,11 +1,13 @@
 //! The Pingora shell: it obeys the decision and moves the bytes.
 //!
-//! A request passes the files in this order: `app` bounds the time its head may take, `phases` runs the gate and
-//! writes refusals (`client_kind`, `respond`, `page`), `upstream` picks an endpoint, `forward` edits the head on the
+//! A request passes the files in this order: `app` bounds the time its head may take, `phases` hands it to `admit`,
+//! which runs the gate; `answer` writes refusals (made by `client_kind`, `respond` and `page`); `upstream` picks an endpoint, `forward` edits the head on the
 //! way up, `selfservice` watches what Kratos ends or changes, `backward` edits the head on the way down, and
 //! `access_log` tells the story once.
 
 mod access_log;
+mod admit;
+mod answer;
 mod app;
 mod backward;
 mod body;

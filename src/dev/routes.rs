@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::Utc;
 use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
@@ -55,11 +56,13 @@ async fn handle(State(world): State<Arc<World>>, ConnectInfo(peer): ConnectInfo<
     let Ok(body) = axum::body::to_bytes(body, LARGEST_BODY).await else {
         return Fault::bad_request("http: request body too large").answer(None).into_response();
     };
-    let visit = Visit::new((head.method, &head.uri, head.headers), body, peer.0, &world.csrf_cookie);
+    let mut visit = Visit::new((head.method, &head.uri, head.headers), body, peer.0, &world.csrf_cookie);
     if whoami {
         if let Some(answer) = world.behaviour.at_whoami(&visit).await {
             return answer.into_response();
         }
+        // It may have waited.
+        visit.now = Utc::now();
         return respond(&world, visit).into_response();
     }
     // Hashing and SQLite take their time: not on the threads that serve whoami.

@@ -76,14 +76,30 @@ impl Behaviour {
             tokio::time::sleep(delay).await;
         }
         let mut held = self.held.subscribe();
-        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let waiting = Waiting::begin(&self.waiting);
         // The sender lives as long as `self`, so this ends only when the gate is open.
         let _ = held.wait_for(|held| !held).await;
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        drop(waiting);
         if self.garbage.load(Ordering::SeqCst) {
             return Some(Answer::bytes(StatusCode::OK, "application/json; charset=utf-8", "{\"id\": 7, \"active\":"));
         }
         self.fixed.lock().clone()
+    }
+}
+
+/// One whoami at the gate. It stops counting when it is dropped, be it that its client gave up.
+struct Waiting<'a>(&'a AtomicU64);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -29,8 +29,8 @@ use super::switches::Behaviour;
 use super::tokenizer::Tokenizer;
 use super::visit::Visit;
 
-/// Expired flows are kept about for their 410; beyond this many flows they are swept.
-const FLOWS_BEFORE_SWEEP: usize = 4096;
+/// Expired flows are kept about for their 410; at this many flows they are swept, and the older half of the others.
+const MOST_FLOWS: usize = 16 * 1024;
 /// As many errors are kept for the error page, and as many exchanges are open, before all are forgotten.
 const KEPT: usize = 1024;
 
@@ -61,6 +61,8 @@ pub(super) struct Exchange {
 #[derive(Default)]
 pub(super) struct State {
     pub(super) identities: HashMap<Uuid, Identity>,
+    /// By normalized address.
+    by_email: HashMap<String, Uuid>,
     pub(super) sessions: HashMap<Uuid, Session>,
     pub(super) by_token: HashMap<String, Uuid>,
     pub(super) flows: HashMap<Uuid, Flow>,
@@ -96,7 +98,10 @@ impl World {
         let store = options.data.as_deref().map(Store::open).transpose()?;
         let mut state = State::default();
         if let Some(store) = &store {
-            state.identities = store.load()?.into_iter().map(|identity| (identity.id, identity)).collect();
+            for identity in store.load()? {
+                state.by_email.insert(normalized(identity.email()), identity.id);
+                state.identities.insert(identity.id, identity);
+            }
         }
         Ok(Self {
             csrf_cookie: csrf_cookie_name(base.as_str()),
@@ -147,21 +152,25 @@ impl World {
     }
 
     pub(super) fn identity_by_email(&self, email: &str) -> Option<Identity> {
-        let email = normalized(email);
-        self.state().identities.values().find(|identity| normalized(identity.email()) == email).cloned()
+        let state = self.state();
+        state.identities.get(state.by_email.get(&normalized(email))?).cloned()
     }
 
     /// Adds or replaces an identity, in the file too. An address belongs to one identity.
     pub(super) fn keep_identity(&self, identity: Identity) -> Result<(), KeepError> {
         let mut state = self.state();
         let email = normalized(identity.email());
-        if state.identities.values().any(|other| other.id != identity.id && normalized(other.email()) == email) {
+        if state.by_email.get(&email).is_some_and(|owner| *owner != identity.id) {
             return Err(KeepError::AddressTaken);
         }
         if let Some(store) = &self.store {
             store.keep(&identity).map_err(|_| KeepError::Store)?;
         }
-        state.identities.insert(identity.id, identity);
+        let id = identity.id;
+        if let Some(old) = state.identities.insert(id, identity) {
+            state.by_email.remove(&normalized(old.email()));
+        }
+        state.by_email.insert(email, id);
         Ok(())
     }
 
@@ -176,9 +185,8 @@ impl World {
 
     pub(super) fn keep_flow(&self, flow: &Flow) {
         let mut state = self.state();
-        if state.flows.len() >= FLOWS_BEFORE_SWEEP {
-            let now = Utc::now();
-            state.flows.retain(|_, flow| flow.expires_at > now);
+        if state.flows.len() >= MOST_FLOWS {
+            sweep(&mut state.flows, Utc::now());
         }
         state.flows.insert(flow.id, flow.clone());
     }
@@ -238,6 +246,16 @@ pub(super) enum KeepError {
     Store,
 }
 
+fn sweep(flows: &mut HashMap<Uuid, Flow>, now: DateTime<Utc>) {
+    flows.retain(|_, flow| flow.expires_at > now);
+    if flows.len() > MOST_FLOWS / 2 {
+        let mut births: Vec<DateTime<Utc>> = flows.values().map(|flow| flow.issued_at).collect();
+        let half = births.len() / 2;
+        let median = *births.select_nth_unstable(half).1;
+        flows.retain(|_, flow| flow.issued_at > median);
+    }
+}
+
 fn host_allows(allowed: &str, host: &str) -> bool {
     match allowed.strip_prefix("*.") {
         Some(parent) => host.strip_suffix(parent).is_some_and(|label| label.ends_with('.')),
@@ -269,5 +287,26 @@ mod tests {
         assert!(!host_allows("*.example.com", "example.com"));
         assert!(!host_allows("*.example.com", "badexample.com"));
         assert!(host_allows("Example.com", "example.com"));
+    }
+
+    #[test]
+    fn a_sweep_spares_the_younger_half() {
+        let now = Utc::now();
+        let secret = secret::CsrfSecret::random();
+        let flow = |seconds: i64| {
+            let issued = now - Duration::seconds(seconds);
+            Flow::new(
+                Kind::Login,
+                super::super::flow::Opener::Browser(secret),
+                String::new(),
+                issued,
+                Duration::hours(5),
+            )
+        };
+        let mut flows: HashMap<Uuid, Flow> =
+            (0..).map(|age| flow(age / 2)).take(MOST_FLOWS).map(|flow| (flow.id, flow)).collect();
+        let youngest = flows.values().max_by_key(|flow| flow.issued_at).unwrap().id;
+        sweep(&mut flows, now);
+        assert!(flows.contains_key(&youngest) && flows.len() <= MOST_FLOWS / 2, "{}", flows.len());
     }
 }

@@ -3,7 +3,7 @@
 //! Never a query and never a header: both carry secrets.
 
 use pingora::proxy::Session;
-use pingora::{Error, ErrorSource};
+use pingora::{Error, ErrorType};
 
 use crate::proxy::exchange::{Asked, Exchange};
 use crate::proxy::wire;
@@ -52,20 +52,11 @@ pub(super) fn write(metrics: &Metrics, session: &Session, exchange: &Exchange, e
 }
 
 fn outcome(exchange: &Exchange, error: Option<&Error>) -> Outcome {
-    match (&exchange.permit, error) {
-        (None, _) => Outcome::Refuse,
-        (Some(_), None) => {
-            if exchange.refusal.is_some() {
-                Outcome::Error
-            } else {
-                Outcome::Permit
-            }
-        }
-        (Some(_), Some(_)) => Outcome::Error,
+    match error.map(Error::etype) {
+        // A status is how our own filters say no.
+        Some(ErrorType::HTTPStatus(_)) => Outcome::Refuse,
+        Some(_) => Outcome::Error,
+        None if exchange.refusal.is_some() => Outcome::Refuse,
+        None => Outcome::Permit,
     }
-}
-
-/// Whether an error is the client's own doing: it went away, or never ended what it began.
-pub(super) fn is_clients_doing(error: &Error) -> bool {
-    *error.esource() == ErrorSource::Downstream
 }

@@ -1,192 +1,29 @@
 //! The engine's phases: each asks the gate or edits what it is given, and decides nothing itself.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, EXPECT};
-use http::{Method, StatusCode};
+use http::StatusCode;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
-use tokio::time::timeout;
 
-use crate::decision::credentials::{Credentials, Sources};
-use crate::decision::origin::origin;
+use crate::decision::credentials::Credentials;
 use crate::decision::refusal::Refusal;
-use crate::decision::request::{Ambiguous, Head, RequestView};
 use crate::decision::rule::Target;
-use crate::gate::{WhoAsks, judge};
 use crate::proxy::Gateway;
 use crate::proxy::access_log;
+use crate::proxy::admit::Admitted;
+use crate::proxy::answer::{refuse, write};
 use crate::proxy::app::{head_was_read, whole_seconds};
 use crate::proxy::backward;
-use crate::proxy::body::HeldBody;
 use crate::proxy::client_kind::ClientKind;
 use crate::proxy::exchange::{Asked, Exchange};
 use crate::proxy::forward;
 use crate::proxy::request_id::RequestId;
-use crate::proxy::respond::{Response, browser_origin};
-use crate::proxy::selfservice::{Effect, effect, new_session_cookie};
-use crate::proxy::upstream::{Wish, is_timeout, kind_of};
-use crate::proxy::wire;
-use crate::sessions::ending::Ending;
-use crate::telemetry::RevocationCause;
-use crate::ui::PageRequest;
-
-/// How much of a refused request's body is read so that the connection can live on.
-const WORTH_DRAINING: usize = 64 * 1024;
-
-/// How long that may take.
-const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// What becomes of a request that the gate let pass.
-enum Admitted {
-    /// It was answered here, by one of our own pages.
-    Answered(Response),
-    /// It goes upstream.
-    Onward,
-}
-
-impl Gateway {
-    /// Everything between the head of a request and its permit.
-    async fn admit(&self, session: &Session, exchange: &mut Exchange) -> Result<Admitted, Refusal> {
-        let policy = exchange.policy.clone();
-        let head = session.req_header();
-        if wire::head_size(session) > self.settings.max_header_size {
-            return Err(Refusal::HeadTooLarge);
-        }
-        let origin = origin(wire::peer(session), wire::scheme(session), &head.headers, &policy.trusted_proxies)
-            .map_err(|_| Refusal::Ambiguous(Ambiguous::SchemeUnclear))?;
-        let scheme = origin.scheme;
-        exchange.origin = Some(origin);
-        let target = wire::target(session);
-        let view = RequestView::parse(Head {
-            method: &head.method,
-            target: &target,
-            authority: wire::authority(session),
-            headers: &head.headers,
-            scheme,
-        })
-        .map_err(Refusal::Ambiguous)?;
-        exchange.asked = Some(Asked::of(&view));
-        exchange.take(judge(&policy, &view, &WhoAsks::Sessions(&self.sessions)).await)?;
-
-        let target = exchange.permit.as_ref().and_then(|permit| permit.target().cloned());
-        match target {
-            // The rule answers decisions only; for the listener there is nothing behind it.
-            None => Err(Refusal::NoRule),
-            Some(Target::Pages) => self.show_page(session, exchange).await.map(Admitted::Answered),
-            Some(Target::Service(_)) => self.check_length(session).map(|()| Admitted::Onward),
-            Some(Target::Kratos(_)) => {
-                self.check_length(session)?;
-                let path = view.decoded_path();
-                let path = path.strip_prefix(&*policy.kratos_prefix).unwrap_or(path);
-                self.prepare_ending(effect(&head.method, path), &view, exchange).await;
-                Ok(Admitted::Onward)
-            }
-        }
-    }
-
-    /// Finds out what a request to Kratos may end, while that can still be found out.
-    async fn prepare_ending(&self, effect: Effect, view: &RequestView<'_>, exchange: &mut Exchange) {
-        let (ending, cause) = match effect {
-            Effect::Nothing => return,
-            Effect::Whoami => {
-                exchange.is_whoami = true;
-                return;
-            }
-            Effect::Ends(ending, cause) => (ending, cause),
-            Effect::EndsWithBody => {
-                exchange.held = Some(HeldBody::default());
-                (Ending::Sessions, RevocationCause::Logout)
-            }
-        };
-        // Kratos looks at all of them, whichever we were told to ask about.
-        let everywhere =
-            Sources { session_token: true, bearer: true, cookies: exchange.policy.sources.cookies.clone() };
-        let credentials = Credentials::find(view.headers(), &everywhere);
-        exchange.ending = Some(self.sessions.prepare_ending(&credentials, ending, cause).await);
-    }
-
-    async fn show_page(&self, session: &Session, exchange: &Exchange) -> Result<Response, Refusal> {
-        let (Some(pages), Some(asked)) = (self.pages.load_full(), &exchange.asked) else { return Err(Refusal::NoRule) };
-        let head = session.req_header();
-        let page = pages
-            .answer(PageRequest {
-                method: &head.method,
-                path: asked.path(),
-                query: asked.query(),
-                headers: &head.headers,
-                origin: &browser_origin(asked.place(), exchange.policy.public_url.as_ref()),
-            })
-            .await;
-        let body = if head.method == Method::HEAD { Bytes::new() } else { page.body };
-        Ok(Response { status: page.status, headers: page.headers, body })
-    }
-
-    fn check_length(&self, session: &Session) -> Result<(), Refusal> {
-        let length = session
-            .get_header(CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok())
-            .and_then(|length| length.parse::<u64>().ok());
-        match (self.settings.max_body_size, length) {
-            (Some(most), Some(length)) if length > most => Err(Refusal::TooLarge),
-            (Some(_) | None, _) => Ok(()),
-        }
-    }
-
-    /// Answers with a refusal, where the client is still there to be answered.
-    async fn refuse(&self, refusal: &Refusal, session: &mut Session, exchange: &mut Exchange) -> Result<()> {
-        exchange.refusal = Some(refusal.id());
-        if let Refusal::Ambiguous(why) = refusal {
-            tracing::debug!(%why, request_id = exchange.id.as_str(), "Ambiguous request");
-        }
-        let response = exchange.answer(refusal, &session.req_header().method);
-        write(response, session, exchange).await
-    }
-}
-
-/// Writes a whole response of our own.
-async fn write(response: Response, session: &mut Session, exchange: &Exchange) -> Result<()> {
-    settle_body(session).await;
-    let mut head = ResponseHeader::build(response.status, Some(response.headers.len() + 3))?;
-    for (name, value) in response.headers {
-        head.append_header(name, value)?;
-    }
-    let is_head = session.req_header().method == Method::HEAD;
-    if !is_head {
-        head.insert_header(CONTENT_LENGTH, response.body.len())?;
-    }
-    backward::edit(&mut head, &exchange.id, &exchange.set_cookies)?;
-    let is_empty = response.body.is_empty();
-    session.write_response_header(Box::new(head), is_empty).await?;
-    if !is_empty {
-        session.write_response_body(Some(response.body), true).await?;
-    }
-    Ok(())
-}
-
-/// Reads away what is left of a small body, so that it is never taken for the next request and the client, still
-/// sending, is not cut off before it reads the answer. A large one closes the connection: the engine sees to that.
-async fn settle_body(session: &mut Session) {
-    if session.is_body_done() || session.get_header(EXPECT).is_some() {
-        return;
-    }
-    let drain = async {
-        let mut read = 0;
-        while let Ok(Some(chunk)) = session.read_request_body().await {
-            read += chunk.len();
-            if read > WORTH_DRAINING {
-                return;
-            }
-        }
-    };
-    // Whether it came to its end or not, the engine knows.
-    let _ = timeout(DRAIN_TIMEOUT, drain).await;
-}
+use crate::proxy::selfservice::new_session_cookie;
+use crate::proxy::upstream::{Picked, Wish, is_timeout, kind_of};
 
 #[async_trait]
 impl ProxyHttp for Gateway {
@@ -219,7 +56,7 @@ impl ProxyHttp for Gateway {
         match self.admit(session, exchange).await {
             Ok(Admitted::Onward) => return Ok(false),
             Ok(Admitted::Answered(response)) => write(response, session, exchange).await?,
-            Err(refusal) => self.refuse(&refusal, session, exchange).await?,
+            Err(refusal) => refuse(&refusal, session, exchange).await?,
         }
         Ok(true)
     }
@@ -260,6 +97,8 @@ impl ProxyHttp for Gateway {
     ) -> Box<Error> {
         if let Some(picked) = exchange.picked.take() {
             self.metrics.upstream_error(&picked.pool.upstream().name, kind_of(error.etype()));
+            report(&picked, &error, exchange);
+            picked.failed();
             exchange.tried.push(picked.number);
             // Nothing was sent yet, so any request may be tried elsewhere.
             error.set_retry(picked.pool.may_try_again(exchange.tried.len()));
@@ -344,17 +183,17 @@ impl ProxyHttp for Gateway {
 
     fn error_while_proxy(
         &self,
-        peer: &HttpPeer,
+        _: &HttpPeer,
         session: &mut Session,
-        error: Box<Error>,
+        mut error: Box<Error>,
         exchange: &mut Exchange,
         client_reused: bool,
     ) -> Box<Error> {
-        let mut error = error.more_context(format!("Peer: {peer}"));
         if *error.esource() == ErrorSource::Upstream
             && let Some(picked) = &exchange.picked
         {
             self.metrics.upstream_error(&picked.pool.upstream().name, kind_of(error.etype()));
+            report(picked, &error, exchange);
         }
         let may_repeat =
             session.req_header().method.is_idempotent() && !session.as_downstream().retry_buffer_truncated();
@@ -368,25 +207,29 @@ impl ProxyHttp for Gateway {
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
         exchange.finish_ending();
+        if matches!(error.esource(), ErrorSource::Internal | ErrorSource::Unset) && !is_status(error) {
+            tracing::error!(kind = error.etype().as_str(), request_id = exchange.id.as_str(), "The gateway failed");
+        }
         let mut error_code = 0;
         let has_begun = session.response_written().is_some_and(|head| !head.status.is_informational());
         if let Some(refusal) = refusal_of(error).filter(|_| !has_begun) {
             // What is left of the exchange is in doubt, so the connection ends with it.
             session.set_keepalive(None);
             error_code = refusal.status().as_u16();
-            if let Err(error) = self.refuse(&refusal, session, exchange).await {
+            if let Err(error) = refuse(&refusal, session, exchange).await {
                 tracing::debug!(%error, request_id = exchange.id.as_str(), "Client is gone");
             }
         }
         FailToProxy { error_code, can_reuse_downstream: false }
     }
 
-    fn suppress_error_log(&self, _: &Session, _: &Exchange, error: &Error) -> bool {
-        access_log::is_clients_doing(error)
+    /// What the engine would log quotes what peers sent, secrets included. The access log and [`report`] tell enough.
+    fn suppress_error_log(&self, _: &Session, _: &Exchange, _: &Error) -> bool {
+        true
     }
 
-    fn suppress_proxy_warn_log(&self, _: &Session, _: &Exchange, error: &Error, _: ProxyWarnLogContext) -> bool {
-        access_log::is_clients_doing(error)
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &Exchange, _: &Error, _: ProxyWarnLogContext) -> bool {
+        true
     }
 
     /// The engine's own summary has the query in it, which holds tokens.
@@ -404,6 +247,22 @@ impl ProxyHttp for Gateway {
     fn persist_connection_context(&self, _: &Session, _: &Exchange) -> Option<Box<dyn std::any::Any + Send + Sync>> {
         Some(Box::new(()))
     }
+}
+
+/// Tells operators which endpoint failed and how, in words that quote nothing of what it sent.
+fn report(picked: &Picked, error: &Error, exchange: &Exchange) {
+    tracing::warn!(
+        upstream = &*picked.pool.upstream().name,
+        endpoint = picked.endpoint(),
+        kind = error.etype().as_str(),
+        request_id = exchange.id.as_str(),
+        "Service failed"
+    );
+}
+
+/// Whether one of our own filters said no.
+fn is_status(error: &Error) -> bool {
+    matches!(error.etype(), ErrorType::HTTPStatus(_))
 }
 
 fn too_large() -> Result<()> {

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use bytes::Bytes;
 use http::Version;
+use http::header::CONTENT_LENGTH;
 use pingora::proxy::Session;
 
 use crate::decision::request::Scheme;
@@ -48,6 +49,11 @@ pub(super) fn head_size(session: &Session) -> usize {
             head.raw_path().len() + headers.sum::<usize>()
         }
     }
+}
+
+/// How long the body says it is.
+pub(super) fn content_length(session: &Session) -> Option<u64> {
+    session.get_header(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// `:authority`, which only HTTP/2 has.

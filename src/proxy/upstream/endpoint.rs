@@ -4,8 +4,10 @@ use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use pingora::protocols::ALPN;
 use pingora::protocols::l4::socket::SocketAddr as PeerAddress;
 use pingora::protocols::tls::CaType;
@@ -23,6 +25,9 @@ use crate::proxy::upstream::addresses;
 /// How many HTTP/2 requests share a connection; the engine's own default is one.
 const STREAMS_PER_CONNECTION: usize = 100;
 
+/// How long an endpoint is spared after it could not be connected to, while others can.
+const REST: Duration = Duration::from_secs(2);
+
 /// An endpoint, and what is known of it right now.
 pub(crate) struct Live {
     endpoint: Endpoint,
@@ -34,6 +39,8 @@ pub(crate) struct Live {
     looked_up: watch::Sender<bool>,
     next_address: AtomicUsize,
     healthy: AtomicBool,
+    /// After a failed connection, until when it is spared.
+    resting_until: Mutex<Option<Instant>>,
     busy: AtomicUsize,
 }
 
@@ -47,6 +54,7 @@ impl Live {
             looked_up: watch::Sender::new(false),
             next_address: AtomicUsize::new(0),
             healthy: AtomicBool::new(true),
+            resting_until: Mutex::new(None),
             busy: AtomicUsize::new(0),
         };
         if let Some(address) = addresses::literal(endpoint) {
@@ -105,6 +113,16 @@ impl Live {
 
     pub(super) fn is_healthy(&self) -> bool {
         self.healthy.load(Ordering::Relaxed)
+    }
+
+    /// Whether requests should go here: it is well as far as checks know, and did not just refuse a connection.
+    pub(super) fn is_fit(&self, now: Instant) -> bool {
+        self.is_healthy() && self.resting_until.lock().is_none_or(|until| until <= now)
+    }
+
+    /// Spares it for a moment.
+    pub(super) fn rest(&self, now: Instant) {
+        *self.resting_until.lock() = Some(now + REST);
     }
 
     pub(super) fn set_healthy(&self, healthy: bool) {

@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use pingora::protocols::ALPN;
@@ -125,6 +125,7 @@ impl Pool {
         if count == 1 {
             return order;
         }
+        let now = Instant::now();
         // The sorts keep the order of equals, which is that of the round.
         match self.upstream.balance {
             Balance::RoundRobin => {}
@@ -133,7 +134,7 @@ impl Pool {
                 order.sort_by_key(|number| std::cmp::Reverse(self.attraction(*number, wish.affinity)));
             }
         }
-        order.sort_by_key(|number| (wish.tried.contains(number), !self.endpoints[*number].is_healthy()));
+        order.sort_by_key(|number| (wish.tried.contains(number), !self.endpoints[*number].is_fit(now)));
         order
     }
 
@@ -146,6 +147,18 @@ impl Pool {
         endpoint.host.hash(&mut hasher);
         endpoint.port.hash(&mut hasher);
         hasher.finish()
+    }
+}
+
+impl Picked {
+    /// What the endpoint is called.
+    pub(crate) fn endpoint(&self) -> String {
+        self.pool.endpoints[self.number].endpoint().authority()
+    }
+
+    /// The endpoint could not be connected to. It is spared for a moment, so that not every request finds out anew.
+    pub(crate) fn failed(&self) {
+        self.pool.endpoints[self.number].rest(Instant::now());
     }
 }
 

@@ -82,6 +82,17 @@ async fn the_unwell_are_skipped_unless_all_are() {
 }
 
 #[tokio::test]
+async fn who_could_not_be_reached_rests_for_a_moment() {
+    let pool = Pool::open(upstream(&THREE[..2], Balance::RoundRobin));
+    let (_, picked) = pool.pick(Wish::default()).await.unwrap();
+    picked.failed();
+    for _ in 0..3 {
+        assert_ne!(number(&pool, Wish::default()).await, picked.number);
+    }
+    assert!(pool.endpoints[picked.number].is_fit(Instant::now() + Duration::from_secs(2)));
+}
+
+#[tokio::test]
 async fn a_retry_goes_elsewhere_and_rather_to_the_unwell() {
     let pool = Pool::open(upstream(&THREE[..2], Balance::RoundRobin));
     pool.endpoints[1].set_healthy(false);

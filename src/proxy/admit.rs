@@ -1,0 +1,114 @@
+//! From the head of a request to its permit, and what must be found out before it goes on.
+
+use bytes::Bytes;
+use http::Method;
+use pingora::proxy::Session;
+
+use crate::decision::credentials::{Credentials, Sources};
+use crate::decision::origin::origin;
+use crate::decision::refusal::Refusal;
+use crate::decision::request::{Ambiguous, Head, RequestView};
+use crate::decision::rule::Target;
+use crate::gate::{WhoAsks, judge};
+use crate::proxy::Gateway;
+use crate::proxy::body::HeldBody;
+use crate::proxy::exchange::{Asked, Exchange};
+use crate::proxy::respond::{Response, browser_origin};
+use crate::proxy::selfservice::{Effect, effect};
+use crate::proxy::wire;
+use crate::sessions::ending::Ending;
+use crate::telemetry::RevocationCause;
+use crate::ui::PageRequest;
+
+/// What becomes of a request that the gate let pass.
+pub(super) enum Admitted {
+    /// It was answered here, by one of our own pages.
+    Answered(Response),
+    /// It goes upstream.
+    Onward,
+}
+
+impl Gateway {
+    /// Everything between the head of a request and its permit.
+    pub(super) async fn admit(&self, session: &Session, exchange: &mut Exchange) -> Result<Admitted, Refusal> {
+        let policy = exchange.policy.clone();
+        let head = session.req_header();
+        if wire::head_size(session) > self.settings.max_header_size {
+            return Err(Refusal::HeadTooLarge);
+        }
+        let origin = origin(wire::peer(session), wire::scheme(session), &head.headers, &policy.trusted_proxies)
+            .map_err(|_| Refusal::Ambiguous(Ambiguous::SchemeUnclear))?;
+        let scheme = origin.scheme;
+        exchange.origin = Some(origin);
+        let target = wire::target(session);
+        let view = RequestView::parse(Head {
+            method: &head.method,
+            target: &target,
+            authority: wire::authority(session),
+            headers: &head.headers,
+            scheme,
+        })
+        .map_err(Refusal::Ambiguous)?;
+        exchange.asked = Some(Asked::of(&view));
+        exchange.take(judge(&policy, &view, &WhoAsks::Sessions(&self.sessions)).await)?;
+
+        let target = exchange.permit.as_ref().and_then(|permit| permit.target().cloned());
+        match target {
+            // The rule answers decisions only; for the listener there is nothing behind it.
+            None => Err(Refusal::NoRule),
+            Some(Target::Pages) => self.show_page(session, exchange).await.map(Admitted::Answered),
+            Some(Target::Service(_)) => self.check_length(session).map(|()| Admitted::Onward),
+            Some(Target::Kratos(_)) => {
+                self.check_length(session)?;
+                let path = view.decoded_path();
+                let path = path.strip_prefix(&*policy.kratos_prefix).unwrap_or(path);
+                self.prepare_ending(effect(&head.method, path), &view, exchange).await;
+                Ok(Admitted::Onward)
+            }
+        }
+    }
+
+    /// Finds out what a request to Kratos may end, while that can still be found out.
+    async fn prepare_ending(&self, effect: Effect, view: &RequestView<'_>, exchange: &mut Exchange) {
+        let (ending, cause) = match effect {
+            Effect::Nothing => return,
+            Effect::Whoami => {
+                exchange.is_whoami = true;
+                return;
+            }
+            Effect::Ends(ending, cause) => (ending, cause),
+            Effect::EndsWithBody => {
+                exchange.held = Some(HeldBody::default());
+                (Ending::Sessions, RevocationCause::Logout)
+            }
+        };
+        // Kratos looks at all of them, whichever we were told to ask about.
+        let everywhere =
+            Sources { session_token: true, bearer: true, cookies: exchange.policy.sources.cookies.clone() };
+        let credentials = Credentials::find(view.headers(), &everywhere);
+        exchange.ending = Some(self.sessions.prepare_ending(&credentials, ending, cause).await);
+    }
+
+    async fn show_page(&self, session: &Session, exchange: &Exchange) -> Result<Response, Refusal> {
+        let (Some(pages), Some(asked)) = (self.pages.load_full(), &exchange.asked) else { return Err(Refusal::NoRule) };
+        let head = session.req_header();
+        let page = pages
+            .answer(PageRequest {
+                method: &head.method,
+                path: asked.path(),
+                query: asked.query(),
+                headers: &head.headers,
+                origin: &browser_origin(asked.place(), exchange.policy.public_url.as_ref()),
+            })
+            .await;
+        let body = if head.method == Method::HEAD { Bytes::new() } else { page.body };
+        Ok(Response { status: page.status, headers: page.headers, body })
+    }
+
+    fn check_length(&self, session: &Session) -> Result<(), Refusal> {
+        match (self.settings.max_body_size, wire::content_length(session)) {
+            (Some(most), Some(length)) if length > most => Err(Refusal::TooLarge),
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+}
