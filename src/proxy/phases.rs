@@ -97,7 +97,14 @@ impl ProxyHttp for Gateway {
     ) -> Box<Error> {
         if let Some(picked) = exchange.picked.take() {
             self.metrics.upstream_error(&picked.pool.upstream().name, kind_of(error.etype()));
-            report(&picked, &error, exchange);
+            // Nothing was sent or read yet, so the engine's words quote nobody.
+            tracing::warn!(
+                upstream = &*picked.pool.upstream().name,
+                endpoint = picked.endpoint(),
+                %error,
+                request_id = exchange.id.as_str(),
+                "Endpoint cannot be connected to"
+            );
             picked.failed();
             exchange.tried.push(picked.number);
             // Nothing was sent yet, so any request may be tried elsewhere.

@@ -111,6 +111,11 @@ impl Live {
         }
     }
 
+    /// How many addresses it has.
+    pub(super) fn addresses(&self) -> usize {
+        self.peers.load().len()
+    }
+
     pub(super) fn is_healthy(&self) -> bool {
         self.healthy.load(Ordering::Relaxed)
     }

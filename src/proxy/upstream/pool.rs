@@ -92,9 +92,9 @@ impl Pool {
         &self.host
     }
 
-    /// Whether another connection may be tried for a request that `tried` so many.
+    /// Whether another connection may be tried for a request that `tried` so many: only where there is another address.
     pub(crate) fn may_try_again(&self, tried: usize) -> bool {
-        tried < MOST_TRIES
+        tried < MOST_TRIES && tried < self.endpoints.iter().map(Live::addresses).sum()
     }
 
     /// Picks an endpoint and the peer to connect to. Nothing where no endpoint has an address.

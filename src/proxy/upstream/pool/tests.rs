@@ -82,6 +82,15 @@ async fn the_unwell_are_skipped_unless_all_are() {
 }
 
 #[tokio::test]
+async fn one_address_is_tried_once_and_many_are_not_tried_for_ever() {
+    for (count, tries) in [(1, 1), (2, 2), (3, 3)] {
+        let pool = Pool::open(upstream(&THREE[..count], Balance::RoundRobin));
+        assert!(pool.may_try_again(tries - 1));
+        assert!(!pool.may_try_again(tries));
+    }
+}
+
+#[tokio::test]
 async fn who_could_not_be_reached_rests_for_a_moment() {
     let pool = Pool::open(upstream(&THREE[..2], Balance::RoundRobin));
     let (_, picked) = pool.pick(Wish::default()).await.unwrap();
