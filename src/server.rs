@@ -5,6 +5,8 @@
 //! without a listener where a port is taken.
 
 mod drain;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::SocketAddr;

@@ -43,7 +43,7 @@ pub(super) fn write(metrics: &Metrics, session: &Session, exchange: &Exchange, e
         refusal = exchange.refusal,
         identity = exchange.session.as_ref().map(|session| tracing::field::display(session.identity)),
         client = %exchange.origin.as_ref().map_or_else(|| wire::peer(session), |origin| origin.client),
-        upstream = exchange.upstream.as_deref(),
+        upstream = exchange.upstream(),
         bytes = session.body_bytes_sent(),
         took_ms = took.as_secs_f64() * 1000.0,
         request_id = exchange.id.as_str(),

@@ -12,7 +12,7 @@ use crate::decision::origin::Origin;
 use crate::decision::policy::Policy;
 use crate::decision::refusal::Refusal;
 use crate::decision::request::{RequestView, Scheme};
-use crate::decision::rule::{OnRefusal, Rule};
+use crate::decision::rule::{OnRefusal, Rule, Target};
 use crate::decision::session::Session;
 use crate::gate::Verdict;
 use crate::proxy::body::HeldBody;
@@ -49,8 +49,6 @@ pub(crate) struct Exchange {
     /// A body that must be read before it is passed on.
     pub(super) held: Option<HeldBody>,
     pub(super) body_bytes: u64,
-    /// The name of the upstream it went to.
-    pub(super) upstream: Option<Box<str>>,
     /// The endpoint in use.
     pub(super) picked: Option<Picked>,
     /// The endpoints that this request already tried, by number.
@@ -115,7 +113,6 @@ impl Exchange {
             is_whoami: false,
             held: None,
             body_bytes: 0,
-            upstream: None,
             picked: None,
             tried: SmallVec::new(),
             _under_way: (under_way, counted),
@@ -134,6 +131,14 @@ impl Exchange {
         self.permit = Some(passage.permit);
         self.stamps = passage.stamps;
         Ok(())
+    }
+
+    /// The name of the upstream that it may go to.
+    pub(super) fn upstream(&self) -> Option<&str> {
+        match self.permit.as_ref()?.target()? {
+            Target::Kratos(upstream) | Target::Service(upstream) => Some(&upstream.name),
+            Target::Pages => None,
+        }
     }
 
     /// What the client sees of a refusal.

@@ -12,6 +12,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use crate::decision::credentials::Credentials;
 use crate::decision::refusal::Refusal;
 use crate::decision::rule::Target;
+use crate::decision::upstream::Balance;
 use crate::proxy::Gateway;
 use crate::proxy::access_log;
 use crate::proxy::admit::Admitted;
@@ -68,17 +69,16 @@ impl ProxyHttp for Gateway {
             Some(Target::Pages) | None => return Error::e_explain(ErrorType::InternalError, "no permit, no upstream"),
         };
         let pool = self.pools.of(upstream);
-        let affinity = match (&exchange.session, &exchange.origin) {
-            (Some(session), _) => session.identity.to_string(),
-            (None, Some(origin)) => origin.client.to_string(),
-            (None, None) => String::new(),
+        let affinity = match (upstream.balance, &exchange.session, &exchange.origin) {
+            (Balance::ConsistentIdentity, Some(session), _) => session.identity.to_string(),
+            (Balance::ConsistentIdentity, None, Some(origin)) => origin.client.to_string(),
+            (Balance::ConsistentIdentity | Balance::LeastRequests | Balance::RoundRobin, _, _) => String::new(),
         };
         let wish = Wish {
             affinity: &affinity,
             tried: &exchange.tried,
             http2: session.is_http2() && !session.is_upgrade_req(),
         };
-        exchange.upstream = Some(pool.upstream().name.clone());
         match pool.pick(wish).await {
             Some((peer, picked)) => {
                 exchange.picked = Some(picked);
@@ -289,5 +289,33 @@ fn refusal_of(error: &Error) -> Option<Refusal> {
         ) => None,
         (_, ErrorSource::Downstream) => Some(Refusal::Malformed),
         (_, ErrorSource::Internal | ErrorSource::Unset) => Some(Refusal::Internal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_is_a_refusal_or_has_nobody_left_to_tell() {
+        let upstream = |kind| refusal_of(&Error::new(kind).into_up()).map(|refusal| refusal.id());
+        let downstream = |kind| refusal_of(&Error::new(kind).into_down()).map(|refusal| refusal.id());
+        for kind in [ErrorType::ConnectTimedout, ErrorType::ReadTimedout, ErrorType::TLSHandshakeTimedout] {
+            assert_eq!(upstream(kind), Some("upstream_timeout"));
+        }
+        for kind in [ErrorType::ConnectRefused, ErrorType::ConnectionClosed, ErrorType::InvalidHTTPHeader] {
+            assert_eq!(upstream(kind), Some("upstream_unavailable"));
+        }
+        for kind in [ErrorType::WriteError, ErrorType::WriteTimedout, ErrorType::ConnectionClosed] {
+            assert_eq!(downstream(kind), None);
+        }
+        assert_eq!(downstream(ErrorType::ReadTimedout), Some("request_timeout"));
+        assert_eq!(downstream(ErrorType::InvalidHTTPHeader), Some("malformed_request"));
+        assert_eq!(
+            refusal_of(&Error::new(ErrorType::HTTPStatus(413))).map(|refusal| refusal.id()),
+            Some("body_too_large")
+        );
+        let ours = Error::explain(ErrorType::InternalError, "no permit, no upstream");
+        assert_eq!(refusal_of(&ours).map(|refusal| refusal.id()), Some("internal_error"));
     }
 }
