@@ -152,7 +152,7 @@ impl Switches {
         let mut answer = Answer::bytes(status, "application/json", body);
         for (name, value) in headers {
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(*name), HeaderValue::try_from(*value)) {
-                answer.headers.insert(name, value);
+                answer.headers.append(name, value);
             }
         }
         *self.behaviour().fixed.lock() = Some(answer);

@@ -1,3 +1,5 @@
+//! The operators' listener, asked as operators ask it.
+
 use axum::body::Body;
 use http::HeaderMap;
 use http::HeaderName;

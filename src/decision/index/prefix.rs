@@ -60,11 +60,9 @@ impl Literal {
             Err(error) => std::str::from_utf8(&self.text[..error.valid_up_to()]).unwrap_or_default(),
         };
         if self.is_whole {
-            // The regex sees decoded paths; what is read here must not be decoded again.
-            if text.contains('%') {
-                return None;
-            }
-            let reading = Path::read(text).ok().filter(|reading| reading.odd.is_none())?;
+            // The regex sees decoded paths, so that a `%` is nothing but itself.
+            let text = text.replace('%', "%25");
+            let reading = Path::read(&text).ok().filter(|reading| reading.odd.is_none())?;
             return covers(Prefix::Is(&reading.path));
         }
         let mut segments: Vec<&str> = text.split('/').skip(1).collect();

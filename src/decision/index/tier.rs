@@ -11,6 +11,7 @@ use crate::decision::index::claims::Claims;
 use crate::decision::index::conflict::Conflict;
 use crate::decision::index::prefix::Prefix;
 use crate::decision::index::prefix::Prefixes;
+use crate::decision::index::trie::Draft;
 use crate::decision::index::trie::Trie;
 use crate::decision::path::Path;
 use crate::decision::pattern::HostPattern;
@@ -45,6 +46,7 @@ impl Tier {
         conflicts: &mut Vec<Conflict>,
     ) -> Self {
         let mut tier = Self::default();
+        let mut draft = Draft::default();
         let mut regexes: HashMap<&str, u32> = HashMap::new();
         for (owner, entry) in entries {
             for pattern in &entry.paths {
@@ -55,7 +57,7 @@ impl Tier {
                         claims
                     }),
                     PathPattern::Segments(segments) => {
-                        *tier.trie.place(segments).get_or_insert_with(|| open(&mut tier.claims, pattern))
+                        *draft.place(segments).get_or_insert_with(|| open(&mut tier.claims, pattern))
                     }
                 };
                 let claim = Claim::new(owner, &entry.methods, entry.schemes, pattern);
@@ -64,6 +66,7 @@ impl Tier {
                 }
             }
         }
+        tier.trie = draft.lay_out();
         tier.compile(host, conflicts);
         tier.refuse_unreached(host, conflicts);
         tier

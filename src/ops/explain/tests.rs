@@ -1,3 +1,5 @@
+//! Explanations, for machines and for readers.
+
 use expect_test::Expect;
 use expect_test::expect;
 use http::Method;

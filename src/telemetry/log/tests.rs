@@ -1,3 +1,5 @@
+//! What the log says, and what it leaves out.
+
 use std::io::Write;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! What is counted, as an operator reads it.
+
 use super::*;
 
 fn line<'t>(text: &'t str, start: &str) -> Option<&'t str> {

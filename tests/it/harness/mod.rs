@@ -1,0 +1,11 @@
+//! A gateway between a Kratos and a service, each real and on a port of its own.
+
+mod client;
+mod gateway;
+mod kratos;
+mod service;
+
+pub use client::{Client, Reply, exchange, read_reply};
+pub use gateway::{Gateway, compile, until};
+pub use kratos::Kratos;
+pub use service::Service;

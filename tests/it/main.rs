@@ -1,0 +1,12 @@
+//! Promises of the whole program: the real server between real fake peers, over real sockets.
+#![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub, reason = "a test may panic, and has no callers")]
+
+mod harness;
+
+mod access;
+mod headers;
+mod invariants;
+mod lifecycle;
+mod refusals;
+mod revocation;
+mod selfservice;
