@@ -23,6 +23,7 @@ mod kratos;
 mod listen;
 mod loops;
 mod node;
+mod pages;
 pub mod reload;
 mod rules;
 mod schema;

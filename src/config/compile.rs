@@ -7,11 +7,12 @@ use std::sync::Arc;
 use crate::config::decode::{Decoder, items};
 use crate::config::fault::{Fault, Faults, Report};
 use crate::config::keys;
-use crate::config::kratos::{Kratos, identity_header, login, sessions, ui};
+use crate::config::kratos::{Kratos, identity_header, sessions};
 use crate::config::listen::{Listen, listen, ops};
 use crate::config::loops;
 use crate::config::node;
 use crate::config::node::{Mark, Node};
+use crate::config::pages::{login, ui};
 use crate::config::rules::{Draft, Rules};
 use crate::config::source::{Contents, Files, Source};
 use crate::config::upstreams::Upstreams;
@@ -28,7 +29,7 @@ use crate::ops;
 /// # Errors
 /// Every fault of every file.
 pub fn compile(path: &Path, files: &Files<'_>, options: &Options<'_>) -> Result<Config, Faults> {
-    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    let folder = path.parent().unwrap_or_else(|| Path::new("")).to_owned();
     let decoder = Decoder {
         environment: options.environment,
         files,
@@ -214,9 +215,14 @@ impl Compilation<'_> {
     fn describe(&self, conflict: &Conflict, drafts: &[Draft]) -> (Mark, String) {
         let id = |number: u32| drafts.get(number as usize).map_or("", |draft| &draft.rule.id);
         let place = |number: u32, pattern: &str| {
-            drafts.get(number as usize).map_or(Mark::whole(0), |draft| draft.place_of(pattern))
+            drafts.get(number as usize).map_or(Mark::NOWHERE, |draft| draft.place_of(pattern))
         };
         match conflict {
+            Conflict::TwoOwners { first, second, pattern, .. } if first == second => {
+                let draft = drafts.get(*first as usize);
+                let mark = draft.map_or(Mark::NOWHERE, |draft| draft.last_place_of(pattern));
+                (mark, format!("`{pattern}` is listed twice"))
+            }
             Conflict::TwoOwners { first, second, host, pattern } => {
                 let (own, other) = (place(*second, pattern), place(*first, pattern));
                 let message = format!(
@@ -245,7 +251,7 @@ impl Compilation<'_> {
                 let with_regex = drafts.iter().find(|draft| {
                     (draft.entry.hosts.is_empty() || draft.entry.hosts.contains(host)) && draft.has_regex()
                 });
-                (with_regex.map_or(Mark::whole(0), |draft| draft.mark), conflict.to_string())
+                (with_regex.map_or(Mark::NOWHERE, |draft| draft.mark), conflict.to_string())
             }
         }
     }
@@ -267,7 +273,21 @@ impl Draft {
     /// Where a pattern of the rule stands.
     fn place_of(&self, pattern: &str) -> Mark {
         let position = self.entry.paths.iter().position(|path| path.to_string() == pattern);
-        position.and_then(|position| self.path_marks.get(position)).copied().unwrap_or(self.mark)
+        position.map_or_else(|| self.last_place_of(pattern), |position| self.path_mark(position))
+    }
+
+    fn path_mark(&self, position: usize) -> Mark {
+        self.path_marks.get(position).copied().unwrap_or(self.mark)
+    }
+
+    /// Where a pattern stands that the rule lists more than once, perhaps with other names for its captures.
+    fn last_place_of(&self, pattern: &str) -> Mark {
+        let plain = |text: &str| {
+            text.split('/').map(|part| if part.starts_with('{') { "*" } else { part }).collect::<Vec<_>>().join("/")
+        };
+        let pattern = plain(pattern);
+        let position = self.entry.paths.iter().rposition(|path| plain(&path.to_string()) == pattern);
+        position.map_or(self.mark, |position| self.path_mark(position))
     }
 
     fn has_regex(&self) -> bool {

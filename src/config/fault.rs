@@ -185,7 +185,7 @@ fn describe(finding: Finding, sources: &[Source], lines: &[Vec<&str>], paths: &H
 /// What is taken from the environment is not in the text and stays readable.
 fn mask(text: &str) -> String {
     static SECRET: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r#"(?:\btoken["']?\s*:\s*)(?<token>["']?[^\s"'$][^\n]*)|://(?<user>[^/\s@"'`]+)@"#)
+        Regex::new(r#"(?:\btoken["']?\s*:\s*)(?<token>["']?(?:[^\s"'$]|\$[^{])[^\n]*)|://(?<user>[^/\s@"'`]+)@"#)
             .expect("the expression is constant and tested")
     });
     let mut masked = String::with_capacity(text.len());
@@ -213,6 +213,8 @@ mod tests {
             ("ops: {\"token\": \"hunter2\"}", "ops: {\"token\": **********"),
             ("token: \"${OPS_TOKEN:-}\"", "token: \"${OPS_TOKEN:-}\""),
             ("token: ${OPS_TOKEN}", "token: ${OPS_TOKEN}"),
+            ("token: $ecret", "token: ******"),
+            ("token: \"$ecret\"", "token: ********"),
             ("url: http://me:pass@kratos/", "url: http://*******@kratos/"),
             ("session_token: x", "session_token: x"),
         ] {

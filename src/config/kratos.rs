@@ -1,4 +1,4 @@
-//! Kratos and all that hangs on it: sessions, the login, the pages, and the gateway's own rules.
+//! Kratos and all that hangs on it: where it is, its sessions, and the gateway's own rules.
 
 use std::sync::Arc;
 
@@ -145,7 +145,7 @@ impl Kratos {
     }
 
     /// Whether a path is one of its public API.
-    fn owns(&self, path: &str) -> bool {
+    pub(crate) fn owns(&self, path: &str) -> bool {
         let Some(rest) = path.strip_prefix(&self.path_prefix) else { return false };
         let roots = PUBLIC_API.iter().map(|pattern| pattern.trim_end_matches("/**").trim_end_matches("/*"));
         roots
@@ -171,7 +171,7 @@ impl Kratos {
 fn built_in(id: &str, hosts: &[HostPattern], paths: &[String], target: Target) -> Option<Draft> {
     let paths = paths.iter().map(|path| PathPattern::parse(path)).collect::<Result<Vec<_>, _>>().ok()?;
     Some(Draft {
-        mark: Mark::whole(0),
+        mark: Mark::NOWHERE,
         entry: Entry {
             hosts: hosts.to_vec(),
             paths,
@@ -242,41 +242,6 @@ pub(crate) fn sessions(
     settings
 }
 
-/// The login's URL, and where it stands if it is written.
-pub(crate) fn login(decoder: &mut Decoder<'_>, node: Option<&Node>, kratos: &Kratos) -> (String, Option<Mark>) {
-    let default = format!("{}/self-service/login/browser", kratos.path_prefix);
-    let Some(node) = node else { return (default, None) };
-    let node = if let Kind::Scalar(_) = node.kind {
-        Some(node)
-    } else {
-        decoder.fields(node, keys::LOGIN).and_then(|fields| decoder.required(&fields, "url"))
-    };
-    let Some(node) = node else { return (default, None) };
-    match decoder.parsed(node, login_url) {
-        Some(url) => (url, Some(node.mark)),
-        None => (default, None),
-    }
-}
-
-fn login_url(text: &str) -> Result<String, Misread> {
-    if !text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'"' | b'<' | b'>')) {
-        return Err(Misread::new("has a character that no URL has; write it as `%XX`"));
-    }
-    if text.contains('#') {
-        return Err(Misread::new("has a fragment, which would swallow `return_to`"));
-    }
-    if text.starts_with("//") {
-        return Err(Misread::new("names a host without a scheme"));
-    }
-    if text.starts_with('/') {
-        return Ok(text.to_owned());
-    }
-    if !text.contains("://") {
-        return Err(Misread::meant("is neither a path on this host nor a whole URL", format!("/{text}")));
-    }
-    web_url(text).map(|_| text.to_owned())
-}
-
 /// The header that tells services who asks.
 pub(crate) fn identity_header(decoder: &mut Decoder<'_>, node: Option<&Node>) -> IdentityHeader {
     let default = || IdentityHeader {
@@ -292,43 +257,4 @@ pub(crate) fn identity_header(decoder: &mut Decoder<'_>, node: Option<&Node>) ->
         crate::config::headers::check_name(decoder, node.mark, &header.spelling, &header.name);
     }
     read.unwrap_or_else(default)
-}
-
-/// The sign-in pages; off unless configured.
-pub(crate) fn ui(decoder: &mut Decoder<'_>, node: &Node, kratos: &Kratos) -> Option<UiSettings> {
-    let mut settings = UiSettings::default();
-    let prefix = if let Kind::Scalar(_) = node.kind {
-        Some(node)
-    } else {
-        let fields = decoder.fields(node, keys::UI)?;
-        if let Some(brand) = fields.get("brand").and_then(|node| decoder.parsed(node, brand)) {
-            settings.brand = brand;
-        }
-        if let Some(theme) = fields.get("theme").and_then(|node| decoder.choice(node, keys::THEME)) {
-            settings.theme = theme;
-        }
-        if let Some(home) = fields.get("home").and_then(|node| decoder.parsed(node, login_url)) {
-            settings.home = home;
-        }
-        fields.get("path_prefix")
-    };
-    if let Some(node) = prefix {
-        settings.path_prefix = decoder.prefix(node)?;
-        if settings.path_prefix.is_empty() {
-            decoder.report.fault(node.mark, "the pages cannot own every path; give them a prefix like `/ui`");
-            return None;
-        }
-        if kratos.serve && kratos.owns(&settings.path_prefix) {
-            decoder.report.fault(node.mark, "the pages cannot stand among the paths of Kratos' public API");
-            return None;
-        }
-    }
-    Some(settings)
-}
-
-fn brand(text: &str) -> Result<String, Misread> {
-    match text.chars().count() {
-        1..=64 if !text.chars().any(char::is_control) => Ok(text.to_owned()),
-        _ => Err(Misread::new("is not a name of 1 to 64 characters in one line")),
-    }
 }

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::config::decode::{Decoder, items};
 use crate::config::keys;
-use crate::config::node::{Kind, Node};
+use crate::config::node::{Kind, Mark, Node};
 use crate::config::units::Misread;
 use crate::decision::policy::PublicUrl;
 use crate::ops;
@@ -79,8 +79,8 @@ pub(crate) fn ops(decoder: &mut Decoder<'_>, node: &Node) -> ops::settings::Sett
         address(decoder, node)
     } else {
         let Some(fields) = decoder.fields(node, keys::OPS) else { return settings };
-        if let Some(node) = fields.get("token").and_then(|node| token(decoder, node)) {
-            settings.token = ops::settings::Token::new(&node);
+        if let Some(text) = fields.get("token").and_then(|node| token(decoder, node, fields.key_mark("token"))) {
+            settings.token = ops::settings::Token::new(&text);
         }
         fields.get("address").and_then(|node| address(decoder, node))
     };
@@ -95,13 +95,13 @@ pub(crate) fn ops(decoder: &mut Decoder<'_>, node: &Node) -> ops::settings::Sett
     settings
 }
 
-/// A token travels in a header, so it must fit into one.
-fn token(decoder: &mut Decoder<'_>, node: &Node) -> Option<String> {
+/// A token travels in a header, so it must fit into one. Its faults stand at the key: no snippet shows what it is.
+fn token(decoder: &mut Decoder<'_>, node: &Node, key: Mark) -> Option<String> {
     let text = decoder.text(node)?;
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Some(text);
     }
-    decoder.report.fault(node.mark, "a token is made of visible ASCII characters without blanks");
+    decoder.report.fault(key, "a token is made of visible ASCII characters without blanks");
     None
 }
 

@@ -27,8 +27,11 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
+    /// The configuration as a whole.
+    pub(crate) const NOWHERE: Self = Self::whole(0);
+
     /// The file as a whole.
-    pub(crate) fn whole(file: u32) -> Self {
+    pub(crate) const fn whole(file: u32) -> Self {
         Self { file, node: 0, line: 0, column: 0 }
     }
 

@@ -95,10 +95,12 @@ impl ExpressionError {
         // Of the parser's list of all tokens that it would have taken, the one that it did not take is enough.
         let reason = match reason.split(" expecting ").next().unwrap_or(reason) {
             "mismatched input '<EOF>'" | "no viable alternative at input '<EOF>'" => "it ends too early".to_owned(),
-            reason => match reason.strip_prefix("mismatched input ").or(reason.strip_prefix("extraneous input ")) {
-                Some(token) => format!("unexpected {token}"),
-                None => reason.replace("'<EOF>'", "the end"),
-            },
+            reason => {
+                match reason.strip_prefix("mismatched input ").or_else(|| reason.strip_prefix("extraneous input ")) {
+                    Some(token) => format!("unexpected {token}"),
+                    None => reason.replace("'<EOF>'", "the end"),
+                }
+            }
         };
         Self::Syntax { offset, reason }
     }

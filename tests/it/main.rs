@@ -4,9 +4,11 @@
 mod harness;
 
 mod access;
+mod deploy;
 mod headers;
 mod invariants;
 mod lifecycle;
+mod readme;
 mod refusals;
 mod revocation;
 mod selfservice;

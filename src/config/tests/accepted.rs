@@ -50,9 +50,9 @@ fn a_bare_value_stands_for_its_section() {
     assert_eq!(authority("one"), "a:8080");
     assert_eq!(authority("two"), "[::1]:50051");
     assert_eq!(upstream(&config, "two").endpoints[0].scheme, EndpointScheme::H2c);
-    assert_eq!((authority("three").as_str(), &*upstream(&config, "three").name), ("c:80", "three"));
+    assert_eq!((authority("three").as_str(), &*upstream(&config, "three").name), ("c", "three"));
     assert_eq!(upstream(&config, "three").balance, Balance::LeastRequests);
-    assert_eq!(authority("four"), "b:443");
+    assert_eq!(authority("four"), "b");
     assert_eq!(upstream(&config, "four").health_check.as_ref().unwrap().interval, Duration::from_secs(5));
     warned(&config, &[]);
 }

@@ -66,7 +66,7 @@ faulty! {
         "listen: { max_header_size: 10 }" => "1:28" "listen.max_header_size" "is less than 1024";
         "listen: { threads: 0 }" => "1:20" "listen.threads" "is less than 1";
         "listen: { threads: many }" => "1:20" "listen.threads" "not a whole number";
-        "ops: { token: \"a b\" }" => "1:15" "ops.token" "visible ASCII";
+        "ops: { token: \"a b\" }" => "1:8" "ops.token" "visible ASCII";
     }
 
     kratos_and_sessions {
@@ -126,6 +126,10 @@ faulty! {
     }
 
     rules_and_what_they_match {
+        "rules: [{ id: a, match: { paths: [/a, /b, /a] } }]" => "1:43" "rules[0].match.paths[2]" "listed twice";
+        "rules: [{ id: a, match: { paths: ['/x/{a}', '/x/*'] } }]" => "1:45" "rules[0].match.paths[1]" "listed twice";
+        "rules: [{ id: a, match: { hosts: b/c } }, { id: b }, { id: c, match: { hosts: d } }]"
+            => "1:34" "rules[0].match.hosts" "has a path";
         "rules: [{ access: public }]" => "1:9" "rules[0]" "`id` is missing";
         "rules: [{ id: a b }]" => "1:15" "rules[0].id" "is no id";
         "rules: [{ id: ui }]" => "1:15" "rules[0].id" "of the gateway's own";
@@ -277,6 +281,7 @@ fn no_fault_shows_a_secret() {
         "kratos: http://k\nops: { address: nowhere, token: hunter2 }",
         "kratos: http://k\nops: { token: \"hunter2 with blanks\" }",
         "kratos: http://k\nops:\n  token: hunter2: [",
+        "kratos: http://k\nops:\n  token: |\n    hunter2 with blanks",
         "kratos: http://me:hunter2@k/",
         "kratos: ftp://me:hunter2@k/",
         "kratos: http://k\nops: { address: \"${SECRET}\" }",

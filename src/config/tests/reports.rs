@@ -121,9 +121,9 @@ fn two_owners_in_two_files() {
     check(
         &[("config.yaml", config), ("a.yaml", one), ("b.yaml", two)],
         expect![[r#"
-        b.yaml:2:37: rules[0].match.paths: the rules `one` and `two` both own `/x/*` on host `a.example` for a method and scheme that both list; the other stands at a.yaml:1
-          2 |   match: { hosts: a.example, paths: '/x/*' }
-            |                                     ^
-        1 fault"#]],
+            b.yaml:2:37: rules[0].match.paths: the rules `one` and `two` both own `/x/*` on host `a.example` for a method and scheme that both list; the other stands at a.yaml:2
+              2 |   match: { hosts: a.example, paths: '/x/*' }
+                |                                     ^
+            1 fault"#]],
     );
 }
