@@ -409,6 +409,34 @@ async fn an_open_circuit_answers_at_once_and_closes_by_itself() {
 }
 
 #[tokio::test]
+async fn so_many_look_ups_ask_kratos_at_once_and_no_more() {
+    const BOUND: usize = 192;
+    let mut kratos = Kratos::start(|_| {}).await;
+    let asking = (0..BOUND + 40).map(|number| {
+        let sessions = kratos.sessions.clone();
+        let token = number.to_string();
+        tokio::spawn(async move {
+            sessions.resolve(&Credential::Token(token.as_bytes()).into(), None, false).await.answer.caller
+        })
+    });
+    let asking = asking.collect::<Vec<_>>();
+    let mut calls = Vec::new();
+    for _ in 0..BOUND {
+        calls.push(kratos.call().await);
+    }
+    assert!(kratos.calls.try_recv().is_err(), "the others wait for their turn");
+    for call in calls {
+        call.reply.send(ann()).unwrap();
+    }
+    for _ in 0..40 {
+        kratos.call().await.reply.send(ann()).unwrap();
+    }
+    for asking in asking {
+        assert!(matches!(within(asking).await.unwrap(), Caller::Known(_)));
+    }
+}
+
+#[tokio::test]
 async fn an_answer_without_facts_does_not_serve_a_rule_that_reads_them() {
     let mut kratos = Kratos::start(|_| {}).await;
     assert_known(&kratos.exchange("one", None, ann()).await);

@@ -16,6 +16,9 @@ pub struct Gateway {
     generation: u64,
 }
 
+/// What the configuration is called in faults.
+const NAME: &str = "test.yaml";
+
 /// Compiles `yaml`, with listeners on free ports unless it names some.
 pub fn compile(yaml: &str, generation: u64) -> Result<Config, Faults> {
     let mut text = yaml.to_owned();
@@ -25,8 +28,9 @@ pub fn compile(yaml: &str, generation: u64) -> Result<Config, Faults> {
     if !text.contains("ops:") {
         text.insert_str(0, "ops: 127.0.0.1:0\n");
     }
-    let files = Files { read: &|_: &Path| Ok(text.clone().into_bytes()), list: &|_: &str| Ok(Vec::new()) };
-    config::compile(Path::new("test.yaml"), &files, &Options { generation, ..Options::default() })
+    let read = |path: &Path| if path == Path::new(NAME) { Ok(text.clone().into_bytes()) } else { std::fs::read(path) };
+    let files = Files { read: &read, list: &|_: &str| Ok(Vec::new()) };
+    config::compile(Path::new(NAME), &files, &Options { generation, ..Options::default() })
 }
 
 impl Gateway {

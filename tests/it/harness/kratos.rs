@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 use url::Url;
 
 /// What the identity servers of all tests run on.
-static RUNTIME: LazyLock<Runtime> =
+pub static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
 
 pub struct Kratos {

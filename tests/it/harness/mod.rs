@@ -4,8 +4,10 @@ mod client;
 mod gateway;
 mod kratos;
 mod service;
+mod tls;
 
 pub use client::{Client, Reply, exchange, read_reply};
 pub use gateway::{Gateway, compile, until};
-pub use kratos::Kratos;
+pub use kratos::{Kratos, RUNTIME};
 pub use service::Service;
+pub use tls::Authority;
