@@ -141,7 +141,7 @@ impl Sessions {
         if let Some(entry) = &cached {
             let age = entry.age(now);
             if age < entry.good_for && is_young(age) && (entry.session.facts.is_some() || !with_facts) {
-                let refreshes = age >= shared.settings().refresh_after && entry.begin_refresh();
+                let refreshes = age >= shared.settings.load().refresh_after && entry.begin_refresh();
                 shared.count(if refreshes { Lookup::Refreshed } else { Lookup::Hit });
                 if refreshes {
                     self.refresh(self.question(key, credentials, with_facts), Arc::clone(entry));

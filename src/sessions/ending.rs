@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use uuid::Uuid;
 
 use crate::decision::credentials::{Credential, Credentials};
@@ -11,6 +12,10 @@ use crate::sessions::Shared;
 use crate::sessions::fingerprint::Key;
 use crate::sessions::journal::Mark;
 use crate::telemetry::RevocationCause;
+
+/// So many credentials of one request are asked about; more than that no honest client carries, and a request must not
+/// make us flood Kratos. The values of the others are forgotten all the same.
+const MAX_RESOLVED: usize = 8;
 
 /// How much a request may end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -57,9 +62,7 @@ impl Sessions {
         if !credentials.is_empty() {
             pending.keys.push(self.shared.prints.key(credentials.asked()));
         }
-        for credential in credentials.all() {
-            pending.add(self, *credential).await;
-        }
+        pending.add(self, credentials.all()).await;
         pending
     }
 }
@@ -68,9 +71,8 @@ impl PendingEnding {
     /// Adds session tokens that the body of the request names.
     pub async fn add_tokens(&mut self, tokens: &[Vec<u8>]) {
         let sessions = Sessions::from(Arc::clone(&self.shared));
-        for token in tokens {
-            self.add(&sessions, Credential::Token(token)).await;
-        }
+        let tokens = tokens.iter().map(|token| Credential::Token(token)).collect::<Vec<_>>();
+        self.add(&sessions, &tokens).await;
     }
 
     /// The answer sets a new session cookie: whose it is, nobody else may be served an older view of.
@@ -89,10 +91,13 @@ impl PendingEnding {
         }
     }
 
-    async fn add(&mut self, sessions: &Sessions, credential: Credential<'_>) {
-        self.marks.push(Mark::Credential(self.shared.prints.print(credential.secret())));
-        self.keys.push(self.shared.prints.key(&[credential]));
-        if let Some(session) = resolve(sessions, credential).await {
+    async fn add(&mut self, sessions: &Sessions, credentials: &[Credential<'_>]) {
+        for credential in credentials {
+            self.marks.push(Mark::Credential(self.shared.prints.print(credential.secret())));
+            self.keys.push(self.shared.prints.key(&[*credential]));
+        }
+        let known = credentials.iter().take(MAX_RESOLVED).map(|credential| resolve(sessions, *credential));
+        for session in join_all(known).await.into_iter().flatten() {
             self.marks.push(Mark::Session(session.id));
             if self.ending == Ending::Identity {
                 self.marks.push(Mark::Identity(session.identity));

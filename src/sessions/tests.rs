@@ -311,6 +311,26 @@ async fn a_request_that_ends_a_session_ends_it_under_all_its_credentials() {
 }
 
 #[tokio::test]
+async fn a_request_with_many_credentials_does_not_flood_kratos() {
+    let mut kratos = Kratos::start(|_| {}).await;
+    let cookies = (0..500).map(|number| format!("ory_kratos_session=value{number}; ")).collect::<String>();
+    let preparing = tokio::spawn({
+        let sessions = kratos.sessions.clone();
+        async move {
+            let headers = http::HeaderMap::from_iter([(http::header::COOKIE, cookies.parse().unwrap())]);
+            let credentials = Credentials::find(&headers, &crate::decision::credentials::Sources::default());
+            assert_eq!(credentials.all().len(), 500);
+            sessions.prepare_ending(&credentials, Ending::Sessions, RevocationCause::Logout).await
+        }
+    });
+    for _ in 0..8 {
+        kratos.call().await.reply.send(answer(401, "{}")).unwrap();
+    }
+    drop(within(preparing).await.unwrap());
+    assert_eq!(kratos.asked(), 8);
+}
+
+#[tokio::test]
 async fn an_exchange_that_is_dropped_has_ended_too() {
     let mut kratos = Kratos::start(|_| {}).await;
     assert_known(&kratos.exchange("one", None, ann()).await);
