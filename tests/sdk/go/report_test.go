@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"runtime/debug"
+	"regexp"
 	"testing"
 )
 
@@ -61,15 +61,11 @@ func TestMain(m *testing.M) {
 }
 
 func write(path string) error {
-	const module = "github.com/ory/kratos-client-go"
-	client := module
-	if build, known := debug.ReadBuildInfo(); known {
-		for _, dependency := range build.Deps {
-			if dependency.Path == module {
-				client += " " + dependency.Version
-			}
-		}
+	modules, err := os.ReadFile("go.mod")
+	if err != nil {
+		return err
 	}
+	client := regexp.MustCompile(`github.com/ory/kratos-client-go \S+`).FindString(string(modules))
 	text, err := json.MarshalIndent(map[string]any{
 		"client":     client,
 		"passed":     tests.passed,
