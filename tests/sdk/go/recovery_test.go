@@ -78,7 +78,7 @@ func TestBrowserRecoveryLeadsToTheSettings(t *testing.T) {
 		To string `json:"redirect_browser_to"`
 	}
 	must(t, json.Unmarshal(err.(*kratos.GenericOpenAPIError).Body(), &moved))
-	outcomes.succeeded("updateRecoveryFlow")
+	outcomes.refused("updateRecoveryFlow")
 	visitor.admitted(t, "", somebody.identity)
 }
 

@@ -21,7 +21,7 @@ async fn main() -> ExitCode {
         ($($module:ident::$test:ident),* $(,)?) => {
             $(
                 let outcome = $module::$test(&mut report).await;
-                report.close(stringify!($module::$test), outcome);
+                report.close(concat!(stringify!($module), "::", stringify!($test)), outcome);
             )*
         };
     }
