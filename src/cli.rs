@@ -6,6 +6,7 @@ mod demo;
 #[cfg(feature = "dev")]
 mod dev;
 mod explain;
+pub(crate) mod import;
 mod serve;
 
 use std::io::{self, Write as _};
