@@ -7,6 +7,7 @@ mod demo;
 mod dev;
 mod explain;
 pub(crate) mod import;
+pub(crate) mod rule_tests;
 mod serve;
 
 use std::io::{self, Write as _};
