@@ -126,7 +126,7 @@ pub(crate) fn import(config: Option<&Path>, rules: &[PathBuf]) -> Result<Importe
     let config = config.map(|path| (path, reader.config(path)));
     let mut notes = Notes::default();
     let (folder, config) = match config {
-        Some((path, config)) => (path.parent().unwrap_or(Path::new("")).to_owned(), config),
+        Some((path, config)) => (path.parent().unwrap_or_else(|| Path::new("")).to_owned(), config),
         None => (PathBuf::new(), OathConfig::default()),
     };
     let mut found = Vec::new();

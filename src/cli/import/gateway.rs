@@ -139,7 +139,7 @@ impl Gateway {
 
     fn yaml(&self) -> String {
         let mut yaml = String::from("# Brought over from Oathkeeper by `portcullis import oathkeeper`.\n");
-        self.head(&mut yaml).and_then(|()| self.rules(&mut yaml)).unwrap_or_else(|_| ());
+        self.head(&mut yaml).and_then(|()| self.rules(&mut yaml)).unwrap_or(());
         yaml
     }
 

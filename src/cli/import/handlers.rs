@@ -219,7 +219,7 @@ impl Handled {
                 }
                 _ => {}
             }
-            let value = match text(template).ok_or("it is no text".to_owned()).and_then(|template| {
+            let value = match text(template).ok_or_else(|| "it is no text".to_owned()).and_then(|template| {
                 if is_hydrated && template.contains(".Extra") {
                     return Err("it reads what the hydrator told".to_owned());
                 }

@@ -1,3 +1,5 @@
+//! Oathkeeper's own samples, and what the import must never do.
+
 use std::fs;
 
 use expect_test::{Expect, expect};

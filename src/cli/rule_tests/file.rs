@@ -34,7 +34,7 @@ pub(super) fn read(path: &Path) -> Result<Written, Faults> {
     let mut decoder = Decoder {
         environment: &|name| std::env::var(name).ok(),
         files: &files,
-        folder: path.parent().unwrap_or(Path::new("")).to_owned(),
+        folder: path.parent().unwrap_or_else(|| Path::new("")).to_owned(),
         names: vec![path.to_owned()],
         contents: Contents::default(),
         report: Report::default(),

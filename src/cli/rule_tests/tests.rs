@@ -1,3 +1,5 @@
+//! Files of tests, and the reports on them.
+
 use expect_test::{Expect, expect};
 
 use super::*;

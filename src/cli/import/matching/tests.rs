@@ -1,3 +1,5 @@
+//! URLs of rules, and what is made of them.
+
 use super::*;
 
 /// Schemes, hosts, paths and condition in one line.

@@ -1,3 +1,5 @@
+//! Rules that share requests, and who owns them in the end.
+
 use super::*;
 
 fn claim(id: &str, access: Access, methods: &[&str], url: &str) -> Claim {
