@@ -17,7 +17,7 @@ dev: prerequisites ## Builds and runs it all: gateway, identity server, sign-in 
 
 # The last line counts what cargo counts test program by test program.
 test: prerequisites ## Builds and runs every test.
-	cargo test --locked 2>&1 | awk '{ print; fflush() } \
+	@cargo test --locked --no-fail-fast 2>&1 | awk '{ print; fflush() } \
 		/^test result:/ { passed += $$4; failed += $$6; ignored += $$8 } \
 		END { printf "\ntotal: %d passed, %d failed, %d skipped\n", passed, failed, ignored }'
 

@@ -6,6 +6,8 @@ mod demo;
 #[cfg(feature = "dev")]
 mod dev;
 mod explain;
+pub(crate) mod import;
+pub(crate) mod rule_tests;
 mod serve;
 
 use std::io::{self, Write as _};

@@ -15,22 +15,22 @@ pub use schema::schema;
 pub use source::Files;
 
 mod compile;
-mod decode;
-mod fault;
+pub(crate) mod decode;
+pub(crate) mod fault;
 mod headers;
 mod keys;
 mod kratos;
 mod listen;
 mod loops;
-mod node;
+pub(crate) mod node;
 mod pages;
 pub mod reload;
 mod rules;
 mod schema;
-mod source;
+pub(crate) mod source;
 #[cfg(test)]
 mod tests;
-mod units;
+pub(crate) mod units;
 mod upstreams;
 
 /// A whole configuration, valid by construction.

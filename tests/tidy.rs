@@ -156,7 +156,7 @@ fn impurities(source: &Source) -> Vec<String> {
 fn shape(source: &Source) -> Vec<String> {
     let mut complaints = Vec::new();
     let first = source.text.lines().next().unwrap_or_default();
-    if !first.strip_prefix("//! ").is_some_and(|sentence| sentence.len() > 10) {
+    if first.strip_prefix("//! ").is_none_or(|sentence| sentence.len() <= 10) {
         complaints.push(format!("{}:1: begin with `//! ` and what the file is for", source.path));
     }
     let lines = source.without_tests().lines().count();

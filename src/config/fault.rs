@@ -148,6 +148,12 @@ impl Report {
         self.faults.len()
     }
 
+    /// Takes over what another report found.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        self.faults.extend(other.faults);
+        self.warnings.extend(other.warnings);
+    }
+
     /// Faults and warnings in the order of the files, with everything a person needs to find them.
     pub(crate) fn finish(self, sources: &[Source]) -> (Option<Faults>, Vec<Fault>) {
         let wanted = self.faults.iter().chain(&self.warnings).map(|finding| finding.mark.node);

@@ -234,8 +234,7 @@ fn complete(world: &World, visit: &mut Visit, mut flow: Flow, identity: &Identit
     let session = match same_person {
         Some((session, _)) => world.change_session(session.id, |session| {
             session.authenticated_at = visit.now;
-            session.presented.retain(|presented| presented.method != factor.method);
-            session.presented.push(Presented { method: factor.method, aal: factor.aal, at: visit.now });
+            session.present(Presented { method: factor.method, aal: factor.aal, at: visit.now });
         }),
         None => Some(world.open_session(identity.id, factor.method, visit)),
     };

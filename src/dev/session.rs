@@ -75,6 +75,12 @@ impl Session {
         }
     }
 
+    /// Takes note of a factor. Showing it again makes it younger, not more.
+    pub(super) fn present(&mut self, factor: Presented) {
+        self.presented.retain(|presented| presented.method != factor.method);
+        self.presented.push(factor);
+    }
+
     /// AAL2 needs a factor of each level.
     pub(super) fn aal(&self) -> Aal {
         let has = |aal| self.presented.iter().any(|factor| factor.aal == aal);

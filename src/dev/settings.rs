@@ -17,6 +17,8 @@ use super::flow::State;
 use super::identity::Identity;
 use super::node;
 use super::node::Node;
+use super::session::Aal;
+use super::session::Presented;
 use super::session::Session;
 use super::text;
 use super::totp;
@@ -212,7 +214,7 @@ fn save(
     session: &Session,
     identity: Identity,
 ) -> Outcome {
-    let old_email = world.identity(identity.id).map(|old| old.email().to_owned());
+    let old = world.identity(identity.id);
     let mut identity = identity;
     identity.updated_at = visit.now;
     match world.keep_identity(identity.clone()) {
@@ -221,7 +223,13 @@ fn save(
         Err(KeepError::Store) => return Err(Fault::internal("The account could not be written.").into()),
     }
     flow.continue_with.clear();
-    if old_email.as_deref() != Some(identity.email()) {
+    for method in old.iter().flat_map(|old| new_factors(old, &identity)) {
+        // Who sets a factor up has shown it.
+        world.change_session(session.id, |session| {
+            session.present(Presented { method, aal: Aal::Two, at: visit.now });
+        });
+    }
+    if old.as_ref().map(Identity::email) != Some(identity.email()) {
         flow.continue_with.push(verification::begin(world, visit, flow.is_native(), &identity));
     }
     flow.state = State::Success;
@@ -237,4 +245,12 @@ fn save(
         Some(return_to) if !visit.wants_json() => Ok(Answer::see_other(return_to)),
         _ => Ok(answer),
     }
+}
+
+/// The second factors that `new` has and `old` had not.
+fn new_factors(old: &Identity, new: &Identity) -> impl Iterator<Item = &'static str> + use<> {
+    let (old, new) = (&old.credentials, &new.credentials);
+    let totp = old.totp.is_none() && new.totp.is_some();
+    let backup_codes = old.backup_codes.is_empty() && !new.backup_codes.is_empty();
+    [("totp", totp), ("lookup_secret", backup_codes)].into_iter().filter(|(_, added)| *added).map(|(method, _)| method)
 }

@@ -86,13 +86,16 @@ pub(crate) struct Negative {
     pub(crate) asked_at: Instant,
 }
 
+/// Entries that are no longer kept, by their keys.
+type Dropped = Vec<(Key, Arc<Entry>)>;
+
 /// Positive and negative answers.
 pub(crate) struct Cache {
     entries: moka::sync::Cache<Key, Arc<Entry>>,
     negatives: moka::sync::Cache<Key, Negative>,
     ledger: Mutex<Ledger>,
     /// Entries that moka has dropped. Its listener may run under the ledger's lock, so it only leaves a note here.
-    dropped: Arc<Mutex<Vec<(Key, Arc<Entry>)>>>,
+    dropped: Arc<Mutex<Dropped>>,
 }
 
 /// What must change together: which entries a mark stands for, and which marks were revoked.
@@ -244,7 +247,7 @@ impl Cache {
 
 impl Ledger {
     /// Strikes what moka has dropped out of the index.
-    fn tidy(&mut self, dropped: &Mutex<Vec<(Key, Arc<Entry>)>>) {
+    fn tidy(&mut self, dropped: &Mutex<Dropped>) {
         for (key, entry) in std::mem::take(&mut *dropped.lock()) {
             for mark in &entry.marks {
                 if let Some(entries) = self.index.get_mut(mark) {

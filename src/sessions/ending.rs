@@ -86,7 +86,8 @@ impl PendingEnding {
 
     /// Forgets it all. Call it when the exchange ends, before the client sees the first byte of the answer.
     pub fn finish(&mut self) {
-        if !std::mem::replace(&mut self.finished, true) && !(self.marks.is_empty() && self.keys.is_empty()) {
+        let finished = std::mem::replace(&mut self.finished, true);
+        if !finished && (!self.marks.is_empty() || !self.keys.is_empty()) {
             self.shared.forget(&self.marks, &self.keys, self.cause);
         }
     }

@@ -126,9 +126,8 @@ impl Shared {
                 Reply::StepUpNeeded => self.refuse(question, began, asked_at, Caller::StepUpNeeded),
                 Reply::Throttled(retry_after) => Ok(Outcome::Unknown(Outage::Throttled(retry_after))),
             };
-            match kept {
-                Ok(outcome) => return outcome,
-                Err(Revoked) => {}
+            if let Ok(outcome) = kept {
+                return outcome;
             }
         }
         tracing::warn!("a session look-up was overtaken by revocations time and again; given up");

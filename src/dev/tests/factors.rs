@@ -33,10 +33,23 @@ async fn with_totp(client: &mut Client) -> String {
 }
 
 #[tokio::test]
+async fn who_sets_an_authenticator_up_has_shown_it() {
+    let server = server().await;
+    let mut client = Client::spa(&server);
+    with_totp(&mut client).await;
+    let session = client.whoami().await.expect(200);
+    assert_eq!(session["authenticator_assurance_level"], "aal2");
+    assert_eq!(session["authentication_methods"][1]["method"], "totp");
+    client.get("/sessions").await.expect(200);
+}
+
+#[tokio::test]
 async fn an_app_is_asked_for_its_second_factor_and_keeps_its_session() {
     let server = server().await;
     let mut client = Client::spa(&server);
     let secret = with_totp(&mut client).await;
+    let mut client = Client::spa(&server);
+    client.sign_in("ann@example.com", "").await.expect(422);
     let first = client.whoami().await.expect(403);
     assert_eq!(first["error"]["id"], "session_aal2_required");
     client.get("/sessions").await.expect(403);
@@ -106,6 +119,9 @@ async fn backup_codes_work_once_each() {
     let codes = node(&shown, "lookup_secret_codes")["attributes"]["text"]["context"]["secrets"].clone();
     assert_eq!(codes.as_array().unwrap().len(), 12);
     client.submit(&flow, &[("lookup_secret_confirm", "true")]).await.expect(200);
+    assert_eq!(client.whoami().await.expect(200)["authenticator_assurance_level"], "aal2");
+    let mut client = Client::spa(&server);
+    client.sign_in("ann@example.com", "").await.expect(422);
     client.whoami().await.expect(403);
     let code = codes[0]["context"]["secret"].as_str().unwrap();
     for (given, outcome) in [("nonsense", Err("4000016")), (code, Ok(())), (code, Err("4000012"))] {

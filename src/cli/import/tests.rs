@@ -1,0 +1,612 @@
+//! Oathkeeper's own samples, and what the import must never do.
+
+use std::fs;
+
+use expect_test::{Expect, expect};
+use futures_util::FutureExt as _;
+use http::{HeaderMap, Method};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::config::{Files, Options, compile};
+use crate::ops::explain::explain;
+
+/// Imports rules as files would have them.
+fn imported(config: Option<&Value>, rules: &Value) -> Result<Imported, ImportError> {
+    let folder = tempfile::tempdir().unwrap();
+    let rules_file = folder.path().join("rules.json");
+    fs::write(&rules_file, rules.to_string()).unwrap();
+    let config_file = folder.path().join("oathkeeper.yaml");
+    if let Some(config) = config {
+        fs::write(&config_file, config.to_string()).unwrap();
+    }
+    import(config.map(|_| config_file.as_path()), &[rules_file])
+}
+
+/// The notes of the rules, places cut.
+fn notes(imported: &Imported) -> String {
+    let of_rules = imported.notes.iter().filter(|note| note.rule.is_some());
+    of_rules
+        .map(|note| format!("{}: {}: {}\n", note.rule.as_deref().unwrap_or_default(), note.verdict, note.reason))
+        .collect()
+}
+
+fn policy(yaml: &str) -> crate::decision::policy::Policy {
+    let read = |_: &Path| Ok(yaml.as_bytes().to_vec());
+    let list = |_: &str| Ok(Vec::new());
+    let options = Options { environment: &|_| None, ..Options::default() };
+    match compile(Path::new("portcullis.yaml"), &Files { read: &read, list: &list }, &options) {
+        Ok(config) => config.policy,
+        Err(faults) => panic!("{faults}\n{yaml}"),
+    }
+}
+
+fn sample(name: &str) -> Vec<Value> {
+    let path = format!("{}/tests/data/oathkeeper/{name}", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+fn rule(url: &str, methods: &[&str]) -> Value {
+    json!({
+        "id": "sample",
+        "match": { "url": url, "methods": methods },
+        "authenticators": [{ "handler": "noop" }],
+        "authorizer": { "handler": "allow" },
+        "mutators": [{ "handler": "noop" }],
+        "upstream": { "url": "http://service:8080", "preserve_host": true },
+    })
+}
+
+/// A configuration that enables every handler, for one dialect.
+fn enabling(strategy: &str, global: &Map<String, Value>) -> Value {
+    let mut config = json!({ "access_rules": { "matching_strategy": strategy }, "errors": global.get("errors") });
+    for (stage, names) in [
+        ("authenticators", &["noop", "anonymous", "cookie_session", "bearer_token", "unauthorized"][..]),
+        ("authorizers", &["allow", "deny"]),
+        ("mutators", &["noop", "header", "id_token", "hydrator"]),
+    ] {
+        for name in names {
+            let own = global.get(&format!("{stage}.{name}.config"));
+            config[stage][name] = json!({ "enabled": true, "config": own });
+        }
+    }
+    config
+}
+
+/// Samples that are answered otherwise on purpose, and why.
+const ON_PURPOSE: &[(&str, &str)] = &[(
+    "rule-path-traversal",
+    "a path with `..` has two meanings: it is refused with 400, whatever it would be cleaned to",
+)];
+
+#[test]
+fn the_samples_are_matched_as_oathkeeper_does() {
+    let samples = sample("match.json");
+    let mut same = 0;
+    let mut others = Vec::new();
+    for case in &samples {
+        let id = case["id"].as_str().unwrap();
+        let methods = case["rule"]["methods"].as_array().unwrap().iter().map(|method| method.as_str().unwrap());
+        let rules = json!([rule(case["rule"]["url"].as_str().unwrap(), &methods.collect::<Vec<_>>())]);
+        let config = enabling(case["strategy"].as_str().unwrap(), &Map::new());
+        let imported = imported(Some(&config), &rules).unwrap();
+        let policy = policy(&imported.yaml);
+        let method = Method::from_bytes(case["request"]["method"].as_str().unwrap().as_bytes()).unwrap();
+        let url = case["request"]["url"].as_str().unwrap();
+        let explained = explain(&policy, &method, url, HeaderMap::new(), None).now_or_never().unwrap();
+        if explained.rule().is_some() == case["match"].as_bool().unwrap() {
+            same += 1;
+        } else {
+            others.push(id);
+        }
+    }
+    let on_purpose = ON_PURPOSE.iter().map(|(id, _)| *id).collect::<Vec<_>>();
+    assert_eq!(others, on_purpose, "answered otherwise; {same} of {} are the same", samples.len());
+    assert_eq!((same, samples.len()), (35, 36));
+}
+
+/// Imports the published rules of one dialect together.
+fn published(strategy: &str) -> Imported {
+    let rules = sample("rules.json");
+    let rules = rules.into_iter().filter(|rule| rule["x_matching_strategy"] == strategy).collect::<Vec<_>>();
+    let global = rules[0]["x_global_config"].as_object().unwrap().clone();
+    let mut config = enabling(strategy, &global);
+    config["serve"] = json!({ "proxy": { "port": 4455 }, "api": { "port": 4456 } });
+    imported(Some(&config), &Value::Array(rules)).unwrap()
+}
+
+#[test]
+fn the_published_rules_of_the_quickstart_are_brought_over() {
+    let imported = published("glob");
+    expect![[r#"
+        # Brought over from Oathkeeper by `portcullis import oathkeeper`.
+        listen:
+          address: '0.0.0.0:4455'
+        ops:
+          address: '127.0.0.1:4456'
+        kratos:
+          url: http://kratos:4433
+          hosts: ['127.0.0.1:4455']
+          path_prefix: /.ory/kratos/public
+          session_cookie: [ory_kratos_session]
+          credentials: [cookie]
+        login:
+          url: http://127.0.0.1:4455/login
+        rules:
+          # ory:kratos-selfservice-ui-node:protected
+          - id: ory-kratos-selfservice-ui-node-protected
+            match:
+              hosts: ['127.0.0.1:4455']
+              schemes: [http]
+              methods: [GET]
+              paths:
+                - /sessions
+                - /settings
+            access: session
+            require:
+              when: '!has(request.headers.authorization)'
+            upstream: http://kratos-selfservice-ui-node:4435
+          # ory:kratos-selfservice-ui-node:anonymous
+          - id: ory-kratos-selfservice-ui-node-anonymous
+            match:
+              hosts: ['127.0.0.1:4455']
+              schemes: [http]
+              methods: [GET]
+              paths:
+                - /registration
+                - /welcome
+                - /recovery
+                - /verification
+                - /login
+                - /error
+                - /health/alive
+                - /health/ready
+                - regex: '^/.*\.css/?$'
+                - regex: '^/.*\.js/?$'
+                - regex: '^/.*\.png/?$'
+                - regex: '^/.*\.svg/?$'
+                - regex: '^/.*\.woff[^./]*/?$'
+            access: public
+            upstream: http://kratos-selfservice-ui-node:4435
+    "#]]
+    .assert_eq(&imported.yaml);
+    expect![[r#"
+        ory:kratos:public: improved on purpose: the gateway passes Kratos' public API through itself below `/.ory/kratos/public`: /self-service, /sessions, /schemas and /.well-known/ory, by every method; nothing else of Kratos is reached
+        ory:kratos-selfservice-ui-node:anonymous: improved on purpose: requests that bring an `Authorization` header pass too; `anonymous` left them to whoever came next
+        ory:kratos-selfservice-ui-node:protected: dropped: `id_token` has nothing like it here yet: THE SERVICE GETS NO JWT and must not rely on one; requests with an `Authorization` of their own are refused, for nobody replaces it now
+    "#]].assert_eq(&notes(&imported));
+    expect![[r#"
+        # One test for each imported rule; run them with `portcullis test` on this file.
+        config: portcullis.yaml
+        tests:
+          - name: ory-kratos-selfservice-ui-node-protected without a session
+            request: { method: GET, url: 'http://127.0.0.1:4455/sessions' }
+            session: none
+            expect: { rule: ory-kratos-selfservice-ui-node-protected, outcome: refuse, status: 401, refusal: session_inactive }
+          - name: ory-kratos-selfservice-ui-node-anonymous without a session
+            request: { method: GET, url: 'http://127.0.0.1:4455/registration' }
+            session: none
+            expect: { rule: ory-kratos-selfservice-ui-node-anonymous, outcome: permit, status: 200 }
+    "#]].assert_eq(&imported.starter_tests);
+    assert_eq!(imported.exit_code(), 3);
+}
+
+#[test]
+fn the_published_rules_in_regexes_are_brought_over() {
+    let imported = published("regexp");
+    expect![[r#"
+        # Brought over from Oathkeeper by `portcullis import oathkeeper`.
+        listen:
+          address: '0.0.0.0:4455'
+        ops:
+          address: '127.0.0.1:4456'
+        # No rule asks Kratos: this is a guess.
+        kratos:
+          url: http://127.0.0.1:4433
+          serve: false
+        rules:
+          - id: allow-anonymous-with-header-mutator
+            match:
+              hosts: ['127.0.0.1:4455', 'localhost:4455']
+              schemes: [http]
+              methods: [GET]
+              paths:
+                - /anything/header
+            access: public
+            headers:
+              X-User: guest
+          - id: deny-anonymous
+            match:
+              hosts: ['127.0.0.1:4455', 'localhost:4455']
+              schemes: [http]
+              methods: [GET]
+              paths:
+                - /anything/deny
+            access: deny
+          - id: allow-anonymous-with-id-token-mutator
+            match:
+              hosts: ['127.0.0.1:4455', 'localhost:4455']
+              schemes: [http]
+              methods: [GET]
+              paths:
+                - /anything/id_token
+            access: public
+            require:
+              when: '!has(request.headers.authorization)'
+    "#]]
+    .assert_eq(&imported.yaml);
+    expect![[r#"
+        allow-anonymous-with-header-mutator: dropped: the path of its upstream `https://httpbin.org/anything/header` cannot be put in front of the request's yet: without `upstream` it answers decisions only
+        allow-anonymous-with-header-mutator: improved on purpose: a dot in its host stood for any character; here it is a dot
+        allow-anonymous-with-header-mutator: improved on purpose: requests that bring an `Authorization` header pass too; `anonymous` left them to whoever came next
+        deny-anonymous: dropped: it redirected whom it denied; here they get 403
+        deny-anonymous: dropped: the path of its upstream `https://httpbin.org/anything/deny` cannot be put in front of the request's yet: without `upstream` it answers decisions only
+        deny-anonymous: improved on purpose: a dot in its host stood for any character; here it is a dot
+        allow-anonymous-with-id-token-mutator: dropped: `id_token` has nothing like it here yet: THE SERVICE GETS NO JWT and must not rely on one; requests with an `Authorization` of their own are refused, for nobody replaces it now
+        allow-anonymous-with-id-token-mutator: dropped: the path of its upstream `https://httpbin.org/anything/id_token` cannot be put in front of the request's yet: without `upstream` it answers decisions only
+        allow-anonymous-with-id-token-mutator: improved on purpose: a dot in its host stood for any character; here it is a dot
+        allow-anonymous-with-id-token-mutator: improved on purpose: requests that bring an `Authorization` header pass too; `anonymous` left them to whoever came next
+    "#]].assert_eq(&notes(&imported));
+}
+
+/// Imports one rule, changed by `change`, and shows its part of the configuration and its notes.
+fn check(change: Value, expected: &Expect) {
+    let mut rule = rule("http://a.test/x", &["GET"]);
+    for (key, value) in change.as_object().unwrap() {
+        rule[key] = value.clone();
+    }
+    let imported = imported(None, &rule).unwrap();
+    let yaml = imported.yaml.split_once("kratos:\n").unwrap().1;
+    expected.assert_eq(&format!("{yaml}\n{}", notes(&imported)));
+}
+
+fn cookie_session() -> Value {
+    json!({ "handler": "cookie_session", "config": {
+        "check_session_url": "http://kratos:4433/sessions/whoami", "preserve_path": true,
+        "extra_from": "@this", "subject_from": "identity.id", "only": ["ory_kratos_session"],
+    } })
+}
+
+#[test]
+fn sessions_and_headers_are_kept() {
+    check(
+        json!({
+            "authenticators": [cookie_session(), { "handler": "anonymous", "config": { "subject": "guest" } }],
+            "mutators": [{ "handler": "header", "config": { "headers": {
+                "X-User": "{{ print .Subject }}",
+                "X-Mail": "{{ print .Extra.identity.traits.email }}",
+                "X-Odd": "{{ if .Subject }}x{{ end }}",
+            } } }],
+        }),
+        &expect![[r#"
+              url: http://kratos:4433
+              serve: false
+              session_cookie: [ory_kratos_session]
+              credentials: [cookie]
+            rules:
+              - id: sample
+                match:
+                  hosts: [a.test]
+                  schemes: [http]
+                  methods: [GET]
+                  paths:
+                    - /x
+                access: optional
+                headers:
+                  X-Mail: '${identity.traits.email}'
+                  X-Odd: '${null}'
+                  X-User: '${session == null ? "guest" : identity.id}'
+                upstream: http://service:8080
+
+            sample: dropped: the header `X-Odd` is taken from every request and not set: `{{ if .Subject }}` is more than can be said in a hole (`{{ if .Subject }}x{{ end }}`)
+            sample: improved on purpose: a stale session passes unnamed, as without one; Oathkeeper refused it with 401
+            sample: improved on purpose: requests that bring an `Authorization` header pass too; `anonymous` left them to whoever came next
+        "#]],
+    );
+}
+
+#[test]
+fn what_cannot_be_asked_lets_nobody_pass() {
+    check(
+        json!({ "authenticators": [{ "handler": "jwt", "config": {} }, cookie_session()] }),
+        &expect![[r#"
+          url: http://kratos:4433
+          serve: false
+          session_cookie: [ory_kratos_session]
+          credentials: [cookie]
+        rules:
+          - id: sample
+            match:
+              hosts: [a.test]
+              schemes: [http]
+              methods: [GET]
+              paths:
+                - /x
+            access: deny
+            upstream: http://service:8080
+
+        sample: dropped: the authenticator `jwt` has nothing like it here yet; the rule lets nobody pass (`access: deny`) until you say who may
+    "#]],
+    );
+    check(
+        json!({ "authorizer": { "handler": "remote_json", "config": {} } }),
+        &expect![[r#"
+          url: http://127.0.0.1:4433
+          serve: false
+        rules:
+          - id: sample
+            match:
+              hosts: [a.test]
+              schemes: [http]
+              methods: [GET]
+              paths:
+                - /x
+            access: deny
+            upstream: http://service:8080
+
+        sample: dropped: the authorizer `remote_json` has nothing like it here yet; the rule lets nobody pass (`access: deny`) until you say who may
+    "#]],
+    );
+}
+
+#[test]
+fn a_lost_id_token_leaves_no_room_for_a_forged_one() {
+    check(
+        json!({ "authenticators": [cookie_session()], "mutators": [{ "handler": "id_token" }] }),
+        &expect![[r#"
+          url: http://kratos:4433
+          serve: false
+          session_cookie: [ory_kratos_session]
+          credentials: [cookie]
+        login:
+          url: http://kratos:4433/self-service/login/browser
+        rules:
+          - id: sample
+            match:
+              hosts: [a.test]
+              schemes: [http]
+              methods: [GET]
+              paths:
+                - /x
+            access: session
+            require:
+              when: '!has(request.headers.authorization)'
+            on_refusal: json
+            upstream: http://service:8080
+
+        sample: dropped: `id_token` has nothing like it here yet: THE SERVICE GETS NO JWT and must not rely on one; requests with an `Authorization` of their own are refused, for nobody replaces it now
+    "#]],
+    );
+}
+
+#[test]
+fn a_rule_for_bearers_is_not_opened_to_cookies() {
+    let bearer = json!({ "handler": "bearer_token", "config": {
+        "check_session_url": "http://kratos:4433/sessions/whoami", "preserve_path": true,
+        "extra_from": "@this", "subject_from": "identity.id",
+    } });
+    let mut machines = rule("http://a.test/machines", &["POST"]);
+    machines["authenticators"] = json!([bearer]);
+    let mut people = rule("http://a.test/people", &["POST"]);
+    people["authenticators"] = json!([cookie_session()]);
+    let imported = imported(None, &json!([machines, people])).unwrap();
+    assert_eq!(
+        imported.yaml.matches("when: has(request.headers.authorization)").count()
+            + imported.yaml.matches("when: 'has(request.headers.authorization)'").count(),
+        1,
+        "{}",
+        imported.yaml
+    );
+    assert!(imported.yaml.contains("credentials: [cookie, bearer]"), "{}", imported.yaml);
+}
+
+#[test]
+fn every_method_keeps_its_owner() {
+    let mut rules = Vec::new();
+    for (id, url, methods) in [
+        ("read", "http://<.*>.shop.test/api/<.*>", &["GET"][..]),
+        ("order", "http://a.shop.test/api/orders", &["POST"]),
+        ("item", "http://a.shop.test/api/items/<[0-9]+>", &["DELETE", "PUT"]),
+        ("head", "http://a.shop.test/api/orders", &["HEAD"]),
+        ("stock", "http://a.shop.test/api/items/<[^/]+>", &["PATCH"]),
+    ] {
+        let mut rule = rule(url, methods);
+        rule["id"] = json!(id);
+        rules.push(rule);
+    }
+    let imported = imported(None, &Value::Array(rules)).unwrap();
+    let policy = policy(&imported.yaml);
+    for (method, url, expected) in [
+        ("GET", "http://b.shop.test/api/orders", Some("read")),
+        ("GET", "http://a.shop.test/api/orders", Some("read")),
+        ("POST", "http://a.shop.test/api/orders", Some("order")),
+        ("POST", "http://b.shop.test/api/orders", None),
+        ("GET", "http://a.shop.test/api/items/7", Some("read")),
+        ("PUT", "http://a.shop.test/api/items/7", Some("item")),
+        ("PATCH", "http://a.shop.test/api/items/7", Some("stock")),
+        ("PATCH", "http://a.shop.test/api/items/x", Some("stock")),
+        ("GET", "http://a.shop.test/api/items/x", Some("read")),
+        ("PUT", "http://a.shop.test/api/items/x", None),
+    ] {
+        let parsed = Method::from_bytes(method.as_bytes()).unwrap();
+        let explained = explain(&policy, &parsed, url, HeaderMap::new(), None).now_or_never().unwrap();
+        let id = explained.rule().map(|id| id.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-'));
+        assert_eq!(id, expected, "{method} {url}\n{}", imported.yaml);
+    }
+    assert!(notes(&imported).contains("head: dropped: HEAD goes with GET"), "{}", notes(&imported));
+}
+
+#[test]
+fn a_path_of_the_upstream_opens_no_other_paths() {
+    check(
+        json!({ "upstream": { "url": "http://service/public" } }),
+        &expect![[r#"
+          url: http://127.0.0.1:4433
+          serve: false
+        rules:
+          - id: sample
+            match:
+              hosts: [a.test]
+              schemes: [http]
+              methods: [GET]
+              paths:
+                - /x
+            access: public
+
+        sample: dropped: the path of its upstream `http://service/public` cannot be put in front of the request's yet: without `upstream` it answers decisions only
+    "#]],
+    );
+    check(
+        json!({ "upstream": { "url": "http://service", "strip_path": "/x", "preserve_host": true } }),
+        &expect![[r#"
+              url: http://127.0.0.1:4433
+              serve: false
+            rules:
+              - id: sample
+                match:
+                  hosts: [a.test]
+                  schemes: [http]
+                  methods: [GET]
+                  paths:
+                    - /x
+                access: public
+                upstream: http://service
+
+            sample: dropped: `strip_path: /x` has nothing like it here yet: the service gets the whole path
+        "#]],
+    );
+}
+
+#[test]
+fn captures_reach_their_headers() {
+    check(
+        json!({
+            "match": { "url": "<http|https>://a.test/users/<[0-9]+>/<[^/]+>", "methods": ["GET"] },
+            "mutators": [{ "handler": "header", "config": { "headers": {
+                "X-Id": "{{ printIndex .MatchContext.RegexpCaptureGroups 1 }}",
+                "X-Scheme": "{{ printIndex .MatchContext.RegexpCaptureGroups 0 }}",
+            } } }],
+        }),
+        &expect![[r#"
+              url: http://127.0.0.1:4433
+              serve: false
+            rules:
+              - id: sample
+                match:
+                  hosts: [a.test]
+                  methods: [GET]
+                  paths:
+                    - regex: '^/users/(?P<cap1>[0-9]+)/(?P<cap2>[^/]+)/?$'
+                access: public
+                headers:
+                  X-Id: '${request.captures.cap1}'
+                  X-Scheme: '${null}'
+                upstream: http://service:8080
+
+            sample: dropped: the header `X-Scheme` is taken from every request and not set: its capture 0 is not in the path
+        "#]],
+    );
+}
+
+#[test]
+fn a_handler_that_is_not_enabled_lets_nobody_pass() {
+    let rules = json!([rule("http://a.test/x", &["GET"])]);
+    let imported = imported(Some(&json!({ "authorizers": { "allow": { "enabled": true } } })), &rules).unwrap();
+    assert!(imported.yaml.contains("access: deny"), "{}", imported.yaml);
+    assert_eq!(imported.exit_code(), 3);
+}
+
+#[test]
+fn repositories_are_read_unless_rules_are_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("oathkeeper.yml");
+    let rules = folder.path().join("rules.yml");
+    fs::write(&rules, "- id: one\n  match: { url: 'http://a/<[a-z]+>', methods: [GET] }\n").unwrap();
+    let text =
+        format!("access_rules:\n  repositories: ['file://{}', 'https://elsewhere/rules.json']\n", rules.display());
+    fs::write(&config, text).unwrap();
+    let found = import(Some(&config), &[]).unwrap();
+    assert!(found.yaml.contains("id: one"), "{}", found.yaml);
+    assert!(found.notes.iter().any(|note| note.rule.is_none() && note.reason.contains("https://elsewhere")));
+}
+
+#[test]
+fn malformed_files_are_told_with_their_place() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, expected) in [
+        ("- id: [", "rules.yaml:1:"),
+        ("just text", "rules.yaml:1:1: a file of rules is a list of rules, or one rule"),
+        ("- id: a\n  authenticators:\n    - config: {}\n", "this handler has no name"),
+        ("- 7\n", "a rule is a mapping, not a single value"),
+        ("", "there are no rules"),
+    ] {
+        let file = folder.path().join("rules.yaml");
+        fs::write(&file, text).unwrap();
+        let error = import(None, &[file]).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text:?}: {error}");
+    }
+    let missing = folder.path().join("missing.yaml");
+    assert!(import(None, &[missing]).unwrap_err().to_string().contains("cannot be read"));
+}
+
+#[test]
+fn the_starter_tests_pass() {
+    for strategy in ["glob", "regexp"] {
+        let imported = published(strategy);
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("portcullis.yaml"), &imported.yaml).unwrap();
+        let file = folder.path().join("tests.yaml");
+        fs::write(&file, &imported.starter_tests).unwrap();
+        let report = crate::cli::rule_tests::run_rule_tests(&file).unwrap();
+        assert_eq!(report.exit_code(), 0, "{report}");
+        assert!(!report.to_string().starts_with('0'), "{report}");
+    }
+}
+
+/// URLs of rules, mostly such as could be ones.
+fn urls() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        4 => "[a-z]{1,3}",
+        2 => Just("/".to_owned()),
+        1 => Just("://".to_owned()),
+        1 => Just("https://a.test/".to_owned()),
+        1 => Just("<.*>".to_owned()),
+        1 => Just("<[0-9]+>".to_owned()),
+        1 => Just("<(?!ab).*>".to_owned()),
+        1 => Just("<a|b>".to_owned()),
+        1 => Just("<**>".to_owned()),
+        1 => "<[-a-c.*?(){}\\[\\]|/\\\\$^!:+]{0,8}>",
+        1 => "[%{}*?#;$\\\\.:@ <>\u{e9}\u{2028}]{1,2}",
+    ];
+    (prop_oneof![3 => Just("http://a.test/"), 1 => Just("")], prop::collection::vec(piece, 0..6))
+        .prop_map(|(start, pieces)| format!("{start}{}", pieces.concat()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Whatever is written compiles, which the import checks itself: only a defect of ours is an error.
+    #[test]
+    fn any_urls_are_imported_or_dropped(
+        urls in prop::collection::vec((urls(), prop::sample::select(vec!["GET", "POST", "HEAD"])), 1..5),
+        is_glob in any::<bool>(),
+        template in "[a-z{}$. ]{0,12}",
+    ) {
+        let rules = urls.iter().enumerate().map(|(number, (url, method))| {
+            let mut rule = rule(url, &[method]);
+            rule["id"] = json!(format!("r{number}"));
+            if number % 2 == 0 {
+                rule["authenticators"] = json!([cookie_session()]);
+                let headers = json!({ "X-A": template, "X-B": "{{ printIndex .MatchContext.RegexpCaptureGroups 0 }}" });
+                rule["mutators"] = json!([{ "handler": "header", "config": { "headers": headers } }]);
+            }
+            rule
+        });
+        let rules = rules.collect::<Vec<_>>();
+        let config = enabling(if is_glob { "glob" } else { "regexp" }, &Map::new());
+        let imported = imported(Some(&config), &Value::Array(rules)).unwrap();
+        policy(&imported.yaml);
+        prop_assert!(imported.notes.iter().filter(|note| note.rule.is_some()).count() >= urls.len());
+    }
+}
