@@ -6,14 +6,15 @@ mod demo;
 #[cfg(feature = "dev")]
 mod dev;
 mod explain;
-pub(crate) mod import;
-pub(crate) mod rule_tests;
+mod import;
+mod rule_tests;
 mod serve;
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config;
@@ -57,10 +58,35 @@ enum Command {
     Dev(dev::Arguments),
     /// Tells what the gateway would do with a request, and why.
     Explain(explain::Arguments),
+    /// Brings rules of another gateway over.
+    #[command(subcommand)]
+    Import(Import),
     /// Prints the JSON Schema of the configuration, for editors.
     Schema,
     /// Runs the gateway.
     Serve(serve::Arguments),
+    /// Holds a policy to its tests: requests, what is supposed of their sessions, and what must come of them.
+    Test {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum Import {
+    /// Ory Oathkeeper's configuration and rules, as ours on standard output. What changed its meaning or cannot be kept
+    /// is told on standard error, rule by rule; the exit status is 3 where something was dropped.
+    Oathkeeper {
+        /// Oathkeeper's configuration.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Its rules; they replace the repositories of the configuration.
+        #[arg(long, value_name = "FILE", num_args = 1..)]
+        rules: Vec<PathBuf>,
+        /// Where to write a first file of tests, one for each rule, for `portcullis test`.
+        #[arg(long, value_name = "FILE")]
+        tests: Option<PathBuf>,
+    },
 }
 
 /// Runs what the command line asks for.
@@ -71,8 +97,12 @@ pub fn run() -> ExitCode {
         #[cfg(feature = "dev")]
         Command::Dev(dev) => with_log(&arguments.log, || dev::run(&dev)),
         Command::Explain(explain) => explain::run(&explain),
+        Command::Import(Import::Oathkeeper { config, rules, tests }) => {
+            import_oathkeeper(config.as_deref(), &rules, tests.as_deref())
+        }
         Command::Schema => print(&format!("{:#}", config::schema())).map(|()| ExitCode::SUCCESS),
         Command::Serve(serve) => with_log(&arguments.log, || serve::run(&serve)),
+        Command::Test { file } => run_tests(&file),
     };
     outcome.unwrap_or_else(|error| {
         // A reader that has gone, as `head` does, is no failure worth words.
@@ -81,6 +111,25 @@ pub fn run() -> ExitCode {
         }
         ExitCode::from(FAULTY)
     })
+}
+
+fn import_oathkeeper(config: Option<&Path>, rules: &[PathBuf], tests: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let imported = import::import(config, rules)?;
+    let mut err = io::stderr().lock();
+    for note in &imported.notes {
+        writeln!(err, "{note}")?;
+    }
+    if let Some(tests) = tests {
+        std::fs::write(tests, &imported.starter_tests).with_context(|| format!("cannot write {}", tests.display()))?;
+    }
+    print(&imported.yaml)?;
+    Ok(ExitCode::from(imported.exit_code()))
+}
+
+fn run_tests(file: &Path) -> anyhow::Result<ExitCode> {
+    let report = rule_tests::run_rule_tests(file)?;
+    print(&report.to_string())?;
+    Ok(ExitCode::from(report.exit_code()))
 }
 
 /// Runs `command` with a log, and writes what is left of the log when it is done.
