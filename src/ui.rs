@@ -20,7 +20,7 @@ mod theme;
 mod tests;
 
 use bytes::Bytes;
-use http::header::{ALLOW, RETRY_AFTER, SET_COOKIE};
+use http::header::{ALLOW, COOKIE, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
 
@@ -190,7 +190,10 @@ impl Pages {
     fn restart(&self, kind: Kind, answer: &Answer, query: links::Query, request: &PageRequest<'_>) -> PageResponse {
         let query = query.or("return_to", answer.detail("return_to"));
         let fresh = links::new_flow(&self.settings.public_path, kind, &query);
-        if kratos::cookie(request.headers, RESTARTED).is_some() {
+        // Kratos binds a browser's flow to a cookie. A browser that brings none at all keeps none, so a new flow would be
+        // as lost on it as this one, and the mark below too.
+        let keeps_no_cookies = answer.status == StatusCode::FORBIDDEN && !request.headers.contains_key(COOKIE);
+        if keeps_no_cookies || kratos::cookie(request.headers, RESTARTED).is_some() {
             return self.notice(StatusCode::FORBIDDEN, &page::NOT_YOURS, Some(&fresh));
         }
         let elsewhere = (answer.status == StatusCode::FORBIDDEN)

@@ -184,7 +184,7 @@ async fn a_lost_flow_begins_anew_once_and_then_says_why() {
         (410, gone, "/self-service/login/browser?return_to=https%3A%2F%2Fshop.example%2Fcart"),
     ] {
         let stage = Stage::with(&[("/self-service/login/flows", status, body)]).await;
-        let page = stage.get("/ui/login?flow=1").await;
+        let page = stage.send(Method::GET, "/ui/login?flow=1", &[("cookie", "csrf_token_x=1")]).await;
         assert_eq!((page.status, page.all(LOCATION)), (StatusCode::SEE_OTHER, vec![location]));
         let mark = page.all(SET_COOKIE).into_iter().find(|cookie| cookie.contains("restarted")).unwrap().to_owned();
         assert!(mark.contains("; Path=/ui; ") && mark.ends_with("; Secure"), "{mark}");
@@ -192,6 +192,15 @@ async fn a_lost_flow_begins_anew_once_and_then_says_why() {
         assert_eq!(again.status, StatusCode::FORBIDDEN);
         assert!(again.html().contains(&format!("href=\"{}\"", location.replace('&', "&amp;"))), "{}", again.html());
     }
+}
+
+#[tokio::test]
+async fn a_browser_that_keeps_no_cookies_is_told_so_instead_of_going_in_circles() {
+    let body = authentic("errors-derived")["csrf_403_server_mismatch"]["body"].clone();
+    let stage = Stage::with(&[("/self-service/login/flows", 403, body)]).await;
+    let page = stage.get("/ui/login?flow=1").await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    assert!(page.html().contains("Allow cookies"), "{}", page.html());
 }
 
 #[tokio::test]
