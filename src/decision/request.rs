@@ -84,7 +84,7 @@ pub enum Ambiguous {
     NotUtf8,
     #[error("path parameters (`;`)")]
     Parameters,
-    #[error("a raw `#`, a raw space or a byte above 0x7E in the target")]
+    #[error("a byte in the target that must be percent-encoded: `#`, a space, one of `<>\"`, or one above 0x7E")]
     RawByte,
     #[error("more than one `Content-Length`")]
     RepeatedContentLength,

@@ -11,6 +11,7 @@ use crate::decision::request::{Ambiguous, Head, RequestView};
 use crate::decision::rule::Target;
 use crate::gate::{WhoAsks, judge};
 use crate::proxy::Gateway;
+use crate::proxy::app::target_was_rewritten;
 use crate::proxy::body::HeldBody;
 use crate::proxy::exchange::{Asked, Exchange};
 use crate::proxy::respond::{Response, browser_origin};
@@ -35,6 +36,9 @@ impl Gateway {
         let head = session.req_header();
         if wire::head_size(session) > self.settings.max_header_size {
             return Err(Refusal::HeadTooLarge);
+        }
+        if target_was_rewritten() {
+            return Err(Refusal::Ambiguous(Ambiguous::RawByte));
         }
         let origin = origin(wire::peer(session), wire::scheme(session), &head.headers, &policy.trusted_proxies)
             .map_err(|_| Refusal::Ambiguous(Ambiguous::SchemeUnclear))?;
