@@ -97,6 +97,7 @@ pub enum Ambiguous {
 }
 
 /// What the rules see of a request. It borrows the head and copies only what had to be decoded.
+#[derive(Clone)]
 pub struct RequestView<'a> {
     method: &'a Method,
     scheme: Scheme,
@@ -134,6 +135,15 @@ impl<'a> RequestView<'a> {
     #[must_use]
     pub fn method(&self) -> &'a Method {
         self.method
+    }
+
+    /// The same request, were it of another method.
+    #[must_use]
+    pub fn with_method<'m>(&self, method: &'m Method) -> RequestView<'m>
+    where
+        'a: 'm,
+    {
+        RequestView { method, ..self.clone() }
     }
 
     #[must_use]

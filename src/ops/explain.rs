@@ -28,6 +28,7 @@ use crate::decision::session::Caller;
 use crate::decision::session::Outage;
 use crate::gate;
 use crate::gate::Passage;
+use crate::gate::Preflighted;
 use crate::gate::Verdict;
 use crate::gate::WhoAsks;
 use crate::sessions::whoami;
@@ -85,6 +86,8 @@ enum Outcome {
     /// Kratos would have to be asked first.
     Ask,
     Permit,
+    /// A preflight, which the gateway answers itself.
+    Preflight,
     Refuse(Refusal),
 }
 
@@ -138,6 +141,11 @@ pub async fn explain(
         Ok(request) => request,
         Err(ambiguous) => return Explanation::refused(Refusal::Ambiguous(ambiguous)),
     };
+    if let Some(Preflighted { rule, outcome }) = gate::preflight(policy, &request) {
+        let outcome = outcome.map_or_else(Outcome::Refuse, |_| Outcome::Preflight);
+        let (others, more) = others(policy, &request);
+        return Explanation { outcome, rule, captures: Vec::new(), edits: Vec::new(), others, more };
+    }
     let is_supposed = supposed.is_some();
     let caller = supposed.map_or(Caller::Anonymous, |Supposed(caller)| caller);
     let verdict = gate::judge(policy, &request, &WhoAsks::Supposed(Answer::fresh(caller))).await;
@@ -224,6 +232,7 @@ impl Explanation {
         match &self.outcome {
             Outcome::Ask => None,
             Outcome::Permit => Some(200),
+            Outcome::Preflight => Some(204),
             Outcome::Refuse(refusal) => Some(refusal.status().as_u16()),
         }
     }
@@ -236,7 +245,7 @@ impl Explanation {
     fn wire(&self) -> Wire<'_> {
         let (outcome, refusal) = match &self.outcome {
             Outcome::Ask => ("ask", None),
-            Outcome::Permit => ("permit", None),
+            Outcome::Permit | Outcome::Preflight => ("permit", None),
             Outcome::Refuse(refusal) => ("refuse", Some(refusal.id())),
         };
         let captures = self.captures.iter().map(|(name, value)| (&**name, &**value)).collect();
