@@ -1,3 +1,5 @@
+//! Origins that are listed and origins that are not, and what each is told.
+
 use super::*;
 
 /// What a rule with these origins tells a page of `origin`, with credentials or without.
