@@ -80,12 +80,12 @@ pub(super) fn page(shell: &Shell<'_>, kind: Kind, flow: &Flow, around: &Around, 
                 @for section in &sections {
                     (forms.section(section))
                 }
-                @if flow.state == "passed_challenge" {
+                @if flow.state == "passed_challenge" && !flow.leads_on() {
                     a.button.primary href=(around.home) { "Continue" }
                 }
                 // Kratos asks for a second factor of whoever has none, too: a page with nothing to fill in.
                 @if flow.second_factor && !sections.iter().flat_map(|section| &section.forms).any(Form::can_be_sent) {
-                    p.lead { "Your account has no second factor yet." }
+                    p { "Your account has no second factor yet." }
                     a.button.primary href=(around.settings) { "Set up a second factor" }
                 }
             }

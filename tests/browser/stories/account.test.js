@@ -22,7 +22,7 @@ storyWithAndWithoutScripts("somebody new signs up, verifies the address and is k
   await visitor.sees("You are verified");
   assert.equal(await visitor.hears("status"), "You successfully verified your email address.");
 
-  await visitor.follow("Continue");
+  await visitor.page.getByRole("link", { name: "Continue" }).click();
   await visitor.arrivesAt("/");
   await visitor.follow("Private");
   await visitor.arrivesAt("/private");
@@ -41,6 +41,7 @@ storyWithAndWithoutScripts("a wrong password is told where it was typed, and ann
   assert.equal(await visitor.page.locator(".card").filter({ has: message }).locator("form").count(), 1);
   assert.equal(await visitor.page.getByLabel("E-Mail", { exact: true }).inputValue(), accounts.demo.email);
   assert.equal(await visitor.page.getByLabel("Password", { exact: true }).inputValue(), "");
+  assert.equal(await visitor.page.locator(":focus").getAttribute("name"), "password", "the cursor waits there");
   await visitor.open("/");
   assert.equal(await visitor.page.locator(".who").textContent(), "The gateway does not say who you are.");
 });

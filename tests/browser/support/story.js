@@ -26,8 +26,8 @@ export function story(promise, options, tell) {
       assert.deepEqual(visitor.complaints, [], "the pages have nothing to complain of");
     } catch (error) {
       await visitor.picture(join("failures", promise.replace(/[^a-z0-9]+/gi, "-")));
-      error.message += `\nThe page is ${visitor.page.url()}; it complained: ${JSON.stringify(visitor.complaints)}`;
-      throw error;
+      const complaints = visitor.complaints.join("\n") || "nothing";
+      throw new Error(`on ${visitor.page.url()}, which complained of ${complaints}: ${error.message}`, { cause: error });
     } finally {
       await context.close();
     }
@@ -57,14 +57,19 @@ export class Visitor {
   /** Opens an address, and holds it to the status that the story expects. */
   async open(path, status = 200) {
     const url = new URL(path, gateway).href;
-    if (status >= 400) this.#refused.set(url, status);
+    if (status >= 400) this.expects(url, status);
     const response = await this.page.goto(url);
     assert.equal(response.status(), status, `${url} is answered with ${status}`);
   }
 
-  // Chromium reports every answer from 400 up as an error, the ones that were asked for too.
+  /** Takes a refusal at this address for granted: Chromium reports every answer from 400 up as an error. */
+  expects(address, status) {
+    this.#refused.set(withoutQuery(new URL(address, gateway)), status);
+  }
+
   #expected(message) {
-    const status = this.#refused.get(message.location().url);
+    const { url } = message.location();
+    const status = url && this.#refused.get(withoutQuery(new URL(url)));
     return status !== undefined && message.text().includes(`status of ${status}`);
   }
 
@@ -151,4 +156,8 @@ export class Visitor {
     await mkdir(join(path, ".."), { recursive: true });
     await this.page.screenshot({ path, fullPage: true });
   }
+}
+
+function withoutQuery(url) {
+  return url.origin + url.pathname;
 }
