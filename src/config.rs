@@ -15,6 +15,7 @@ pub use schema::schema;
 pub use source::Files;
 
 mod compile;
+mod cors;
 pub(crate) mod decode;
 pub(crate) mod fault;
 mod headers;

@@ -3,6 +3,7 @@
 //! No async, no clock, no lock, no engine and no deserialisation here: time is an argument, and what must be fetched
 //! is said, not fetched. Everything in this module can be tested with values alone.
 
+pub mod cors;
 pub mod credentials;
 pub mod decide;
 pub mod edits;

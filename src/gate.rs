@@ -5,10 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 
+use crate::decision::cors::{AnswerHeaders, Preflight};
 use crate::decision::credentials::Credentials;
 use crate::decision::decide::{Captured, Decision, FRESH, Need, Permit, decide, needs, scope};
 use crate::decision::edits::Stamps;
 use crate::decision::index::Found;
+use crate::decision::pattern::Methods;
 use crate::decision::policy::Policy;
 use crate::decision::refusal::Refusal;
 use crate::decision::request::{RequestView, is_forbidden_method};
@@ -60,8 +62,7 @@ pub async fn judge(policy: &Policy, request: &RequestView<'_>, who: &WhoAsks<'_>
             (policy.rule(owner), owned)
         }
         Found::MethodNotListed { allow } => {
-            let allow = HeaderValue::try_from(allow.to_string()).unwrap_or(HeaderValue::from_static(""));
-            return Verdict::refused(None, Refusal::MethodNotListed(allow));
+            return Verdict::refused(None, method_not_listed(allow));
         }
         Found::Nothing => return Verdict::refused(None, Refusal::NoRule),
         Found::Ambiguous(ambiguous) => return Verdict::refused(None, Refusal::Ambiguous(ambiguous)),
@@ -94,6 +95,37 @@ pub async fn judge(policy: &Policy, request: &RequestView<'_>, who: &WhoAsks<'_>
         Caller::Anonymous | Caller::Rejected | Caller::StepUpNeeded | Caller::Unknown(_) => None,
     };
     Verdict { rule: Some(Arc::clone(rule)), captures, outcome, session, set_cookies: resolved.set_cookies }
+}
+
+/// What a browser's preflight is answered.
+pub struct Preflighted {
+    /// The rule that answers it, where one does.
+    pub rule: Option<Arc<Rule>>,
+    pub outcome: Result<AnswerHeaders, Refusal>,
+}
+
+/// Answers a preflight where the rule that owns the request to follow has `cors`; nothing otherwise, and the request
+/// is then one like any other. A preflight carries no credential, so it is answered before anybody is asked about.
+pub fn preflight(policy: &Policy, request: &RequestView<'_>) -> Option<Preflighted> {
+    let preflight = Preflight::of(request.method(), request.headers())?;
+    match policy.index.find(&request.with_method(&preflight.method)) {
+        Found::Owner { owner, .. } => {
+            let rule = policy.rule(owner);
+            let outcome = rule.cors.as_ref()?.preflight(&preflight).ok_or(Refusal::CrossOrigin);
+            Some(Preflighted { rule: Some(Arc::clone(rule)), outcome })
+        }
+        Found::MethodNotListed { allow } => {
+            // The rule that lists OPTIONS must not answer for a method that none lists.
+            let Found::Owner { owner, .. } = policy.index.find(request) else { return None };
+            policy.rule(owner).cors.as_ref()?;
+            Some(Preflighted { rule: None, outcome: Err(method_not_listed(allow)) })
+        }
+        Found::Ambiguous(_) | Found::Nothing => None,
+    }
+}
+
+fn method_not_listed(allow: &Methods) -> Refusal {
+    Refusal::MethodNotListed(HeaderValue::try_from(allow.to_string()).unwrap_or(HeaderValue::from_static("")))
 }
 
 impl WhoAsks<'_> {

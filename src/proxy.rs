@@ -1,6 +1,7 @@
 //! The Pingora shell: it obeys the decision and moves the bytes.
 //!
-//! A request passes the files in this order: `app` bounds the time its head may take, `phases` hands it to `admit`,
+//! A request passes the files in this order: `app` bounds the time its head may take and
+//! `first_line` watches it come in, `phases` hands it to `admit`,
 //! which runs the gate; `answer` writes refusals (made by `client_kind`, `respond` and `page`); `upstream` picks an endpoint, `forward` edits the head on the
 //! way up, `selfservice` watches what Kratos ends or changes, `backward` edits the head on the way down, and
 //! `access_log` tells the story once.
@@ -13,6 +14,7 @@ mod backward;
 mod body;
 mod client_kind;
 mod exchange;
+mod first_line;
 mod forward;
 mod in_flight;
 mod page;

@@ -87,8 +87,12 @@ fn page(path: &str, identity: Option<&str>, headers: &[(String, String)]) -> Htm
                     h2 { "What this service saw" }
                     div.scroll { table {
                         tbody {
-                            @for (name, value) in headers {
-                                tr.mine[name.starts_with("x-kratos") || name.starts_with("x-user")] { th scope="row" { (name) } td { (value) } }
+                            // What the gateway says of the visitor comes first.
+                            @for (name, value) in headers.iter().filter(|(name, _)| names_visitor(name)) {
+                                tr.mine { th scope="row" { (name) } td { (value) } }
+                            }
+                            @for (name, value) in headers.iter().filter(|(name, _)| !names_visitor(name)) {
+                                tr { th scope="row" { (name) } td { (value) } }
                             }
                         }
                     } }
@@ -97,6 +101,10 @@ fn page(path: &str, identity: Option<&str>, headers: &[(String, String)]) -> Htm
         }
     };
     Html(markup.into_string())
+}
+
+fn names_visitor(header: &str) -> bool {
+    header.starts_with("x-kratos") || header.starts_with("x-user")
 }
 
 const STYLE: &str = "
@@ -113,4 +121,8 @@ a { color: var(--link); } ul { padding: 0; list-style: none; } li { padding: .3r
 th, td { padding: .4rem .6rem; border-top: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { font-weight: 500; color: var(--soft); white-space: nowrap; } td { overflow-wrap: anywhere; }
 .mine { background: var(--mark); }
+@media (max-width: 40rem) {
+  main { padding-block: 1.5rem; }
+  th, td { display: block; } th { padding-bottom: 0; } td { border-top: 0; padding-top: 0; }
+}
 ";

@@ -32,7 +32,7 @@ pub(crate) const TLS: &[&str] = &["certificate", "key"];
 pub(crate) const OPS: &[&str] = &["address", "token"];
 
 pub(crate) const KRATOS: &[&str] =
-    &["url", "ca", "serve", "hosts", "path_prefix", "session_cookie", "credentials", "timeout"];
+    &["url", "ca", "serve", "hosts", "path_prefix", "session_cookie", "credentials", "timeout", "cors"];
 
 pub(crate) const SESSIONS: &[&str] = &["ttl", "refresh_after", "stale_if_error", "max_entries"];
 
@@ -45,8 +45,20 @@ pub(crate) const UPSTREAM: &[&str] =
 
 pub(crate) const HEALTH_CHECK: &[&str] = &["path", "interval"];
 
-pub(crate) const RULE: &[&str] =
-    &["id", "match", "access", "require", "headers", "on_refusal", "on_outage", "forward_credentials", "upstream"];
+pub(crate) const RULE: &[&str] = &[
+    "id",
+    "match",
+    "access",
+    "require",
+    "headers",
+    "on_refusal",
+    "on_outage",
+    "forward_credentials",
+    "cors",
+    "upstream",
+];
+
+pub(crate) const CORS: &[&str] = &["origins", "methods", "headers", "expose", "credentials", "max_age"];
 
 pub(crate) const MATCH: &[&str] = &["hosts", "schemes", "methods", "paths", "allow"];
 

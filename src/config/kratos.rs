@@ -6,6 +6,7 @@ use http::HeaderName;
 use url::Url;
 
 use crate::config::UiSettings;
+use crate::config::cors;
 use crate::config::decode::{Decoder, items};
 use crate::config::keys;
 use crate::config::keys::SourceWord;
@@ -14,6 +15,7 @@ use crate::config::node::{Kind, Mark, Node};
 use crate::config::rules::Draft;
 use crate::config::units::Misread;
 use crate::config::upstreams::endpoint_of;
+use crate::decision::cors::Cors;
 use crate::decision::credentials::Sources;
 use crate::decision::index::Entry;
 use crate::decision::path::Allow;
@@ -51,6 +53,7 @@ pub(crate) struct Kratos {
     pub(crate) path_prefix: String,
     pub(crate) sources: Sources,
     pub(crate) timeout: Option<std::time::Duration>,
+    pub(crate) cors: Option<Cors>,
 }
 
 impl Kratos {
@@ -65,6 +68,7 @@ impl Kratos {
             path_prefix: String::new(),
             sources: Sources::default(),
             timeout: None,
+            cors: None,
         }
     }
 
@@ -93,6 +97,7 @@ impl Kratos {
         }
         kratos.path_prefix = fields.get("path_prefix").and_then(|node| decoder.prefix(node)).unwrap_or_default();
         kratos.timeout = fields.get("timeout").and_then(|node| decoder.positive(node));
+        kratos.cors = fields.get("cors").and_then(|node| cors::decode(decoder, node, &Methods::any()));
         if let Some(node) = fields.get("session_cookie") {
             kratos.sources.cookies = items(node).iter().filter_map(|node| cookie_name(decoder, node)).collect();
             if items(node).is_empty() {
@@ -158,7 +163,8 @@ impl Kratos {
         let mut drafts = Vec::new();
         if let Some(upstream) = self.upstream().filter(|_| self.serve) {
             let paths = PUBLIC_API.map(|path| format!("{}{path}", self.path_prefix));
-            drafts.extend(built_in(KRATOS, &self.hosts, &paths, Target::Kratos(upstream)));
+            let draft = built_in(KRATOS, &self.hosts, &paths, Target::Kratos(upstream));
+            drafts.extend(draft.map(|draft| Draft { rule: Rule { cors: self.cors.clone(), ..draft.rule }, ..draft }));
         }
         if let Some(ui) = ui {
             drafts.extend(built_in(PAGES, &self.hosts, &[format!("{}/**", ui.path_prefix)], Target::Pages));
@@ -188,6 +194,7 @@ fn built_in(id: &str, hosts: &[HostPattern], paths: &[String], target: Target) -
             headers: Vec::new(),
             on_refusal: OnRefusal::Auto,
             forward_credentials: false,
+            cors: None,
             target: Some(target),
         },
     })

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::config::cors;
 use crate::config::decode::{Decoder, Fields, items};
 use crate::config::headers::{characters, headers};
 use crate::config::keys;
@@ -67,6 +68,7 @@ impl Rules {
                 headers: fields.get("headers").map(|node| headers(decoder, node)).unwrap_or_default(),
                 on_refusal: OnRefusal::default(),
                 forward_credentials: false,
+                cors: None,
                 target: None,
             },
         };
@@ -84,6 +86,9 @@ impl Rules {
         rule.on_refusal = choice(decoder, &fields, "on_refusal", keys::ON_REFUSAL).unwrap_or_default();
         if let Some(forward) = fields.get("forward_credentials").and_then(|node| decoder.boolean(node)) {
             rule.forward_credentials = forward;
+        }
+        if let Some(node) = fields.get("cors") {
+            rule.cors = cors::decode(decoder, node, &draft.entry.methods);
         }
         if let Some(node) = fields.get("upstream") {
             rule.target = upstreams.of_rule(decoder, &rule.id, node).map(Target::Service);
@@ -230,7 +235,7 @@ fn when(decoder: &mut Decoder<'_>, node: &Node) -> Option<Expression> {
     }
 }
 
-fn method(decoder: &mut Decoder<'_>, node: &Node) -> Option<http::Method> {
+pub(crate) fn method(decoder: &mut Decoder<'_>, node: &Node) -> Option<http::Method> {
     let text = decoder.text(node)?;
     match Methods::read(&text) {
         Ok(method) => Some(method),

@@ -176,8 +176,32 @@ fn kratos_key(key: &str) -> Value {
         "path_prefix" => described("Where the public API is mounted here.", prefix()),
         "session_cookie" => described("Default ory_kratos_session.", list(&header_name(), 1)),
         "credentials" => list(&word(keys::CREDENTIALS), 1),
+        "cors" => described("Pages of other origins that may use the public API; default Kratos' own say.", cors()),
         _ => positive(),
     }
+}
+
+fn cors() -> Value {
+    or_bare(list(&origin(), 1), object(keys::CORS, &["origins"], cors_key))
+}
+
+fn origin() -> Value {
+    text("^(\\*|[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\\s]+)$")
+}
+
+fn cors_key(key: &str) -> Value {
+    match key {
+        "origins" => described("Scheme and host, `https://*.name`, or `*`.", list(&origin(), 1)),
+        "methods" => described("Default those of the rule.", list(&method(), 1)),
+        "headers" => described("Default content-type, authorization, x-session-token.", list(&header_name(), 1)),
+        "expose" => described("What pages may read beyond what is always readable.", list(&header_name(), 1)),
+        "credentials" => described("Browsers may send cookies. Default false; not with `*`.", boolean()),
+        _ => described("How long browsers may remember the answer to a preflight.", duration()),
+    }
+}
+
+fn method() -> Value {
+    text("^[!#$%&'*+.^_`|~0-9A-Z-]+$")
 }
 
 fn sessions_key(key: &str) -> Value {
@@ -250,6 +274,7 @@ fn rule_key(key: &str) -> Value {
         "on_refusal" => word(keys::ON_REFUSAL),
         "on_outage" => described("Optional rules only.", word(keys::ON_OUTAGE)),
         "forward_credentials" => boolean(),
+        "cors" => described("Pages of other origins that may read the answers; default the service's say.", cors()),
         _ => described(
             "A name, a URL or a whole upstream; absent: decisions only.",
             or_bare(
@@ -264,7 +289,7 @@ fn match_key(key: &str) -> Value {
     match key {
         "hosts" => list(&host(), 1),
         "schemes" => list(&word(keys::SCHEMES), 1),
-        "methods" => list(&text("^[!#$%&'*+.^_`|~0-9A-Z-]+$"), 1),
+        "methods" => list(&method(), 1),
         "paths" => list(&or_bare(text("^/"), object(keys::PATH, &["regex"], |_| any_text())), 1),
         _ => list(&word(keys::ALLOW), 1),
     }

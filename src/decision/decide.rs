@@ -153,6 +153,7 @@ fn rests_on_answer(refusal: &Refusal, rule: &Rule) -> bool {
         Refusal::LogIn | Refusal::Refresh | Refusal::StepUp | Refusal::Unverified => true,
         Refusal::Forbidden => rule.when.as_ref().is_some_and(|when| when.reads().session),
         Refusal::Ambiguous(_)
+        | Refusal::CrossOrigin
         | Refusal::HeadTooLarge
         | Refusal::Internal
         | Refusal::Malformed
@@ -216,6 +217,7 @@ mod tests {
             headers: Vec::new(),
             on_refusal: OnRefusal::Auto,
             forward_credentials: false,
+            cors: None,
             target: None,
         })
     }

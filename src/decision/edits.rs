@@ -5,8 +5,13 @@ use std::sync::Arc;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::decision::credentials::{Credential, SESSION_TOKEN, Sources, bearer_token, is_session_cookie};
+use smallvec::SmallVec;
+
+use crate::decision::credentials::{Credential, Credentials, SESSION_TOKEN, Sources, bearer_token, is_session_cookie};
+use crate::decision::decide::Permit;
 use crate::decision::names::FoldedNames;
+use crate::decision::policy::Policy;
+use crate::decision::rule::Target;
 
 /// One header that the gateway sets.
 #[derive(Clone, Debug)]
@@ -42,27 +47,61 @@ impl Owned {
     }
 }
 
-/// The removals that `headers` need before anything is set: owned names, and names that tell where a request came from.
-pub fn removals<'h>(
-    headers: &'h HeaderMap,
-    owned: &'h FoldedNames,
-    forwarding: &'h FoldedNames,
-) -> impl Iterator<Item = &'h HeaderName> {
-    headers.keys().filter(|name| owned.contains(name) || forwarding.contains(name))
+/// Changes in the order in which they are made. Most requests need no more than fit here.
+pub type Edits = SmallVec<[Edit; 8]>;
+
+/// Whom a request goes to, as far as its head is concerned.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Toward {
+    /// Kratos, or our own pages that ask it: they get every credential.
+    Kratos,
+    /// A service, which gets none but, where it is `forwarded`, the one that `decided`.
+    Service { decided: bool, forwarded: bool },
 }
 
-/// What becomes of the credentials on the way to a service.
-///
-/// `kept` is the one that decided, where the rule forwards it; all others that Kratos was or could be asked about go.
-/// `decided` goes even if it does not look like one of Kratos' tokens.
-pub fn credential_edits(
+impl Toward {
+    pub fn of(permit: &Permit) -> Self {
+        match permit.target() {
+            Some(Target::Kratos(_) | Target::Pages) => Self::Kratos,
+            Some(Target::Service(_)) | None => {
+                Self::Service { decided: permit.session().is_some(), forwarded: permit.rule().forward_credentials }
+            }
+        }
+    }
+}
+
+/// What changes in a permitted request's head: what a client may not say goes first, then its credentials, then what
+/// the gateway says is set.
+pub fn edits(policy: &Policy, headers: &HeaderMap, toward: Toward, stamps: &[Stamp]) -> Edits {
+    let mut edits = Edits::new();
+    let unwelcome = |name: &&HeaderName| policy.owned.stamped.contains(name) || policy.forwarding.contains(name);
+    edits.extend(headers.keys().filter(unwelcome).cloned().map(Edit::Remove));
+    match toward {
+        Toward::Kratos => edits.extend(join_cookies(headers)),
+        Toward::Service { decided, forwarded } => {
+            let found = Credentials::find(headers, &policy.sources);
+            let decided = found.deciding().filter(|_| decided);
+            remove_credentials(&mut edits, headers, &policy.sources, decided, forwarded);
+        }
+    }
+    edits.extend(stamps.iter().map(|stamp| Edit::Set {
+        name: stamp.name.clone(),
+        spelling: Arc::clone(&stamp.spelling),
+        value: stamp.value.clone(),
+    }));
+    edits
+}
+
+/// What becomes of the credentials on the way to a service: all that Kratos was or could be asked about go, but the one
+/// that decided where the rule forwards it. A Bearer goes if it decided, even if it does not look like one of Kratos'.
+fn remove_credentials(
+    edits: &mut Edits,
     headers: &HeaderMap,
     sources: &Sources,
     decided: Option<&Credential<'_>>,
-    forward: bool,
-) -> Vec<Edit> {
-    let mut edits = Vec::new();
-    let kept = decided.filter(|_| forward);
+    forwarded: bool,
+) {
+    let kept = decided.filter(|_| forwarded);
     if sources.session_token
         && headers.contains_key(SESSION_TOKEN)
         && !kept.is_some_and(|kept| matches!(kept, Credential::Token(_)))
@@ -73,12 +112,11 @@ pub fn credential_edits(
         && let Some(token) = headers.get(AUTHORIZATION).and_then(|value| bearer_token(value.as_bytes()))
     {
         let decided = decided.is_some_and(|decided| matches!(decided, Credential::Bearer(_)));
-        if (decided && !forward) || (!decided && Credential::Bearer(token).is_marked_session_token()) {
+        if (decided && !forwarded) || (!decided && Credential::Bearer(token).is_marked_session_token()) {
             edits.push(Edit::Remove(AUTHORIZATION));
         }
     }
     edits.extend(cookie_edit(headers, sources, kept));
-    edits
 }
 
 /// One Cookie header without the session cookies, or none; nothing where the head has nothing to change.
@@ -114,7 +152,7 @@ fn cookie_edit(headers: &HeaderMap, sources: &Sources, kept: Option<&Credential<
 }
 
 /// Several Cookie headers as one, in order: Kratos reads one, and HTTP/2 clients may split theirs.
-pub fn join_cookies(headers: &HeaderMap) -> Option<Edit> {
+fn join_cookies(headers: &HeaderMap) -> Option<Edit> {
     cookie_edit(headers, &Sources { session_token: false, cookies: Vec::new(), bearer: false }, None)
 }
 
@@ -124,22 +162,57 @@ pub type Stamps = Arc<[Stamp]>;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision::credentials::Credentials;
+    use crate::decision::index::Index;
+    use crate::decision::names::forwarding;
+    use crate::decision::policy::{IdentityHeader, Login};
+
+    fn policy() -> Policy {
+        let mut owned = Owned::default();
+        owned.insert("X-User-Id");
+        Policy {
+            generation: 1,
+            rules: Vec::new(),
+            reserved: Vec::new(),
+            index: Index::build(&[], &[]).unwrap(),
+            owned,
+            forwarding: forwarding(),
+            identity_header: IdentityHeader {
+                name: HeaderName::from_static("x-user-id"),
+                spelling: "X-User-Id".into(),
+            },
+            sources: Sources::default(),
+            trusted_proxies: Vec::new(),
+            login: Login { url: "/login".into() },
+            public_url: None,
+            kratos_prefix: "".into(),
+        }
+    }
 
     /// The edits toward a service in words.
-    fn edited(headers: &[(&'static str, &'static str)], known: bool, forward: bool) -> Vec<String> {
+    fn edited(headers: &[(&'static str, &'static str)], decided: bool, forwarded: bool) -> Vec<String> {
+        edited_toward(Toward::Service { decided, forwarded }, headers, &[])
+    }
+
+    fn edited_toward(
+        toward: Toward,
+        headers: &[(&'static str, &'static str)],
+        stamps: &[(&'static str, &'static str)],
+    ) -> Vec<String> {
         let headers = headers
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect::<HeaderMap>();
-        let sources = Sources::default();
-        let credentials = Credentials::find(&headers, &sources);
-        let decided = credentials.deciding().filter(|_| known);
-        credential_edits(&headers, &sources, decided, forward)
+        let stamp = |(name, value): &(&'static str, &'static str)| Stamp {
+            name: HeaderName::from_bytes(name.as_bytes()).unwrap(),
+            spelling: (*name).into(),
+            value: HeaderValue::from_static(value),
+        };
+        let stamps = stamps.iter().map(stamp).collect::<Vec<_>>();
+        edits(&policy(), &headers, toward, &stamps)
             .iter()
             .map(|edit| match edit {
                 Edit::Remove(name) => format!("-{name}"),
-                Edit::Set { name, value, .. } => format!("{name}={}", value.to_str().unwrap()),
+                Edit::Set { spelling, value, .. } => format!("{spelling}={}", value.to_str().unwrap()),
             })
             .collect()
     }
@@ -151,8 +224,8 @@ mod tests {
             (vec![("accept", "*/*")], none.clone()),
             (vec![("cookie", "a=b; c=d")], none.clone()),
             (vec![("cookie", "ory_kratos_session=s")], vec!["-cookie".to_owned()]),
-            (vec![("cookie", "a=b; ory_kratos_session=s; c=d")], vec!["cookie=a=b; c=d".to_owned()]),
-            (vec![("cookie", "ory_kratos_session=s;ory_kratos_session=t; =x")], vec!["cookie==x".to_owned()]),
+            (vec![("cookie", "a=b; ory_kratos_session=s; c=d")], vec!["Cookie=a=b; c=d".to_owned()]),
+            (vec![("cookie", "ory_kratos_session=s;ory_kratos_session=t; =x")], vec!["Cookie==x".to_owned()]),
             (vec![("x-session-token", "t")], vec!["-x-session-token".to_owned()]),
             (vec![("authorization", "Bearer ory_st_t")], vec!["-authorization".to_owned()]),
             (vec![("authorization", "Basic dTpw")], none.clone()),
@@ -172,8 +245,8 @@ mod tests {
         let cookie = ("cookie", "a=b; ory_kratos_session=s; ory_kratos_session=t");
         let bearer = ("authorization", "Bearer ory_st_t");
         let token = ("x-session-token", "u");
-        assert_eq!(edited(&[cookie, bearer], true, true), ["-authorization", "cookie=a=b; ory_kratos_session=s"]);
-        assert_eq!(edited(&[cookie, bearer, token], true, true), ["-authorization", "cookie=a=b"]);
+        assert_eq!(edited(&[cookie, bearer], true, true), ["-authorization", "Cookie=a=b; ory_kratos_session=s"]);
+        assert_eq!(edited(&[cookie, bearer, token], true, true), ["-authorization", "Cookie=a=b"]);
         assert_eq!(edited(&[bearer], true, true), Vec::<String>::new());
         // Nobody decided by it, so nobody gets it.
         assert_eq!(edited(&[token], false, true), ["-x-session-token"]);
@@ -181,6 +254,28 @@ mod tests {
 
     #[test]
     fn several_cookie_headers_become_one() {
-        assert_eq!(edited(&[("cookie", "a=b"), ("cookie", "c=d")], false, false), ["cookie=a=b; c=d"]);
+        assert_eq!(edited(&[("cookie", "a=b"), ("cookie", "c=d")], false, false), ["Cookie=a=b; c=d"]);
+    }
+
+    #[test]
+    fn removals_come_before_credentials_and_what_is_set_comes_last() {
+        let headers = [
+            ("cookie", "a=b; ory_kratos_session=s"),
+            ("x_user_id", "mallory"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("cookie", "c=d"),
+        ];
+        let stamps = [("X-User-Id", "ann"), ("X-Plan", "gold")];
+        let service = Toward::Service { decided: true, forwarded: false };
+        assert_eq!(
+            edited_toward(service, &headers, &stamps),
+            ["-x_user_id", "-x-forwarded-for", "Cookie=a=b; c=d", "X-User-Id=ann", "X-Plan=gold"]
+        );
+        // Kratos reads one Cookie header, and is the one whom the credentials are for.
+        assert_eq!(
+            edited_toward(Toward::Kratos, &headers, &[]),
+            ["-x_user_id", "-x-forwarded-for", "Cookie=a=b; ory_kratos_session=s; c=d"]
+        );
+        assert_eq!(edited_toward(Toward::Kratos, &[("x-session-token", "t")], &[]), Vec::<String>::new());
     }
 }

@@ -52,7 +52,7 @@ pub(super) struct Reading<'a> {
 }
 
 /// What is odd about a path, and its second meaning.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Odd {
     pub(super) oddities: Allow,
     /// The first oddity, which is the refusal where no rule allows it.

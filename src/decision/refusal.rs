@@ -9,6 +9,8 @@ use crate::decision::request::Ambiguous;
 pub enum Refusal {
     /// The request could be read in two ways.
     Ambiguous(Ambiguous),
+    /// The rule's `cors` does not let a page of that origin ask this.
+    CrossOrigin,
     /// The rule lets nobody pass, or its condition does not hold.
     Forbidden,
     /// The gateway itself failed.
@@ -47,7 +49,9 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Ambiguous(_) | Self::Malformed => StatusCode::BAD_REQUEST,
-            Self::Forbidden | Self::Refresh | Self::StepUp | Self::Unverified => StatusCode::FORBIDDEN,
+            Self::CrossOrigin | Self::Forbidden | Self::Refresh | Self::StepUp | Self::Unverified => {
+                StatusCode::FORBIDDEN
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::LogIn => StatusCode::UNAUTHORIZED,
             Self::MethodNotListed(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -66,6 +70,7 @@ impl Refusal {
     pub fn id(&self) -> &'static str {
         match self {
             Self::Ambiguous(_) => "ambiguous_request",
+            Self::CrossOrigin => "cross_origin_not_allowed",
             Self::Forbidden => "forbidden",
             Self::Internal => "internal_error",
             Self::LogIn => "session_inactive",
@@ -86,9 +91,10 @@ impl Refusal {
     }
 
     /// Every id, for metrics that want to be there before the first refusal.
-    pub const IDS: [&str; 17] = [
+    pub const IDS: [&str; 18] = [
         "ambiguous_request",
         "body_too_large",
+        "cross_origin_not_allowed",
         "forbidden",
         "header_too_large",
         "internal_error",

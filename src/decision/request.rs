@@ -84,7 +84,7 @@ pub enum Ambiguous {
     NotUtf8,
     #[error("path parameters (`;`)")]
     Parameters,
-    #[error("a raw `#`, a raw space or a byte above 0x7E in the target")]
+    #[error("a byte in the target that must be percent-encoded: `#`, a space, one of `<>\"`, or one above 0x7E")]
     RawByte,
     #[error("more than one `Content-Length`")]
     RepeatedContentLength,
@@ -97,6 +97,7 @@ pub enum Ambiguous {
 }
 
 /// What the rules see of a request. It borrows the head and copies only what had to be decoded.
+#[derive(Clone)]
 pub struct RequestView<'a> {
     method: &'a Method,
     scheme: Scheme,
@@ -134,6 +135,15 @@ impl<'a> RequestView<'a> {
     #[must_use]
     pub fn method(&self) -> &'a Method {
         self.method
+    }
+
+    /// The same request, were it of another method.
+    #[must_use]
+    pub fn with_method<'m>(&self, method: &'m Method) -> RequestView<'m>
+    where
+        'a: 'm,
+    {
+        RequestView { method, ..self.clone() }
     }
 
     #[must_use]

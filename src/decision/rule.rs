@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::decision::cors::Cors;
 use crate::decision::expression::Expression;
 use crate::decision::session::Aal;
 use crate::decision::template::HeaderTemplate;
@@ -19,6 +20,8 @@ pub struct Rule {
     pub on_refusal: OnRefusal,
     /// The service also gets the one credential that decided.
     pub forward_credentials: bool,
+    /// What pages of other origins may do; absent: that is left to whoever answers.
+    pub cors: Option<Cors>,
     /// Absent: the rule answers decisions only.
     pub target: Option<Target>,
 }

@@ -13,9 +13,8 @@ use serde::Serializer;
 
 use crate::decision::credentials::Credentials;
 use crate::decision::edits::Edit;
-use crate::decision::edits::credential_edits;
-use crate::decision::edits::join_cookies;
-use crate::decision::edits::removals;
+use crate::decision::edits::Toward;
+use crate::decision::edits::edits;
 use crate::decision::index::WhyNot;
 use crate::decision::policy::Policy;
 use crate::decision::refusal::Refusal;
@@ -24,12 +23,12 @@ use crate::decision::request::RequestView;
 use crate::decision::request::Scheme;
 use crate::decision::rule::Access;
 use crate::decision::rule::Rule;
-use crate::decision::rule::Target;
 use crate::decision::session::Answer;
 use crate::decision::session::Caller;
 use crate::decision::session::Outage;
 use crate::gate;
 use crate::gate::Passage;
+use crate::gate::Preflighted;
 use crate::gate::Verdict;
 use crate::gate::WhoAsks;
 use crate::sessions::whoami;
@@ -87,6 +86,8 @@ enum Outcome {
     /// Kratos would have to be asked first.
     Ask,
     Permit,
+    /// A preflight, which the gateway answers itself.
+    Preflight,
     Refuse(Refusal),
 }
 
@@ -140,6 +141,11 @@ pub async fn explain(
         Ok(request) => request,
         Err(ambiguous) => return Explanation::refused(Refusal::Ambiguous(ambiguous)),
     };
+    if let Some(Preflighted { rule, outcome }) = gate::preflight(policy, &request) {
+        let outcome = outcome.map_or_else(Outcome::Refuse, |_| Outcome::Preflight);
+        let (others, more) = others(policy, &request);
+        return Explanation { outcome, rule, captures: Vec::new(), edits: Vec::new(), others, more };
+    }
     let is_supposed = supposed.is_some();
     let caller = supposed.map_or(Caller::Anonymous, |Supposed(caller)| caller);
     let verdict = gate::judge(policy, &request, &WhoAsks::Supposed(Answer::fresh(caller))).await;
@@ -149,7 +155,7 @@ pub async fn explain(
     let Verdict { rule, captures, outcome, .. } = verdict;
     let (outcome, edits) = match outcome {
         _ if asks => (Outcome::Ask, Vec::new()),
-        Ok(passage) => (Outcome::Permit, edits(policy, &headers, &credentials, &passage)),
+        Ok(passage) => (Outcome::Permit, changes(policy, &headers, &passage)),
         Err(refusal) => (Outcome::Refuse(refusal), Vec::new()),
     };
     Explanation { outcome, rule, captures, edits, others, more }
@@ -178,26 +184,19 @@ fn asks_kratos(rule: &Rule, credentials: &Credentials<'_>) -> bool {
     }
 }
 
-/// The edits of a permitted request: what no client may send goes, whether this one sent it or not, then its other
-/// claims and its credentials, then the gateway's headers are set.
-fn edits(policy: &Policy, headers: &HeaderMap, credentials: &Credentials<'_>, passage: &Passage) -> Vec<Change> {
+/// The edits of a permitted request, after the names that no client may send, for they go whether this one sent them
+/// or not.
+fn changes(policy: &Policy, headers: &HeaderMap, passage: &Passage) -> Vec<Change> {
     let Passage { permit, stamps } = passage;
     let owned = &policy.owned.spellings;
-    let mut edits = owned.iter().map(|spelling| Change::Remove(spelling.to_string())).collect::<Vec<_>>();
-    let sent = removals(headers, &policy.owned.stamped, &policy.forwarding).map(HeaderName::as_str);
-    let sent = sent.filter(|name| !owned.iter().any(|spelling| spelling.eq_ignore_ascii_case(name)));
-    edits.extend(sent.map(|name| Change::Remove(name.to_owned())));
-    match permit.target() {
-        Some(Target::Kratos(_) | Target::Pages) => edits.extend(join_cookies(headers).map(Change::from)),
-        Some(Target::Service(_)) | None => {
-            let decided = credentials.deciding().filter(|_| permit.session().is_some());
-            let forward = permit.rule().forward_credentials;
-            let gone = credential_edits(headers, &policy.sources, decided, forward);
-            edits.extend(gone.into_iter().map(Change::from));
-        }
-    }
-    edits.extend(stamps.iter().map(|stamp| Change::set(&stamp.spelling, &stamp.value)));
-    edits
+    let mut changes = owned.iter().map(|spelling| Change::Remove(spelling.to_string())).collect::<Vec<_>>();
+    let is_told = |edit: &Edit| match edit {
+        Edit::Remove(name) => owned.iter().any(|spelling| spelling.eq_ignore_ascii_case(name.as_str())),
+        Edit::Set { .. } => false,
+    };
+    let made = edits(policy, headers, Toward::of(permit), stamps);
+    changes.extend(made.into_iter().filter(|edit| !is_told(edit)).map(Change::from));
+    changes
 }
 
 /// The rules that lost, those that came nearest first, and how many more there are.
@@ -233,6 +232,7 @@ impl Explanation {
         match &self.outcome {
             Outcome::Ask => None,
             Outcome::Permit => Some(200),
+            Outcome::Preflight => Some(204),
             Outcome::Refuse(refusal) => Some(refusal.status().as_u16()),
         }
     }
@@ -245,7 +245,7 @@ impl Explanation {
     fn wire(&self) -> Wire<'_> {
         let (outcome, refusal) = match &self.outcome {
             Outcome::Ask => ("ask", None),
-            Outcome::Permit => ("permit", None),
+            Outcome::Permit | Outcome::Preflight => ("permit", None),
             Outcome::Refuse(refusal) => ("refuse", Some(refusal.id())),
         };
         let captures = self.captures.iter().map(|(name, value)| (&**name, &**value)).collect();

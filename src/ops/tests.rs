@@ -59,7 +59,7 @@ fn upstream(name: &str) -> Arc<Upstream> {
     })
 }
 
-fn rule(id: &str, access: Access, target: Target) -> Rule {
+pub(super) fn rule(id: &str, access: Access, target: Target) -> Rule {
     Rule {
         id: id.into(),
         access,
@@ -67,6 +67,7 @@ fn rule(id: &str, access: Access, target: Target) -> Rule {
         headers: Vec::new(),
         on_refusal: OnRefusal::Auto,
         forward_credentials: false,
+        cors: None,
         target: Some(target),
     }
 }

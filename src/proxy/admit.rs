@@ -1,7 +1,7 @@
 //! From the head of a request to its permit, and what must be found out before it goes on.
 
 use bytes::Bytes;
-use http::Method;
+use http::{Method, StatusCode};
 use pingora::proxy::Session;
 
 use crate::decision::credentials::{Credentials, Sources};
@@ -9,8 +9,9 @@ use crate::decision::origin::origin;
 use crate::decision::refusal::Refusal;
 use crate::decision::request::{Ambiguous, Head, RequestView};
 use crate::decision::rule::Target;
-use crate::gate::{WhoAsks, judge};
+use crate::gate::{Preflighted, WhoAsks, judge, preflight};
 use crate::proxy::Gateway;
+use crate::proxy::app::target_was_rewritten;
 use crate::proxy::body::HeldBody;
 use crate::proxy::exchange::{Asked, Exchange};
 use crate::proxy::respond::{Response, browser_origin};
@@ -22,7 +23,7 @@ use crate::ui::PageRequest;
 
 /// What becomes of a request that the gate let pass.
 pub(super) enum Admitted {
-    /// It was answered here, by one of our own pages.
+    /// It is answered here: by one of our own pages, or because it is a preflight.
     Answered(Response),
     /// It goes upstream.
     Onward,
@@ -35,6 +36,9 @@ impl Gateway {
         let head = session.req_header();
         if wire::head_size(session) > self.settings.max_header_size {
             return Err(Refusal::HeadTooLarge);
+        }
+        if target_was_rewritten() {
+            return Err(Refusal::Ambiguous(Ambiguous::RawByte));
         }
         let origin = origin(wire::peer(session), wire::scheme(session), &head.headers, &policy.trusted_proxies)
             .map_err(|_| Refusal::Ambiguous(Ambiguous::SchemeUnclear))?;
@@ -50,6 +54,11 @@ impl Gateway {
         })
         .map_err(Refusal::Ambiguous)?;
         exchange.asked = Some(Asked::of(&view));
+        if let Some(Preflighted { rule, outcome }) = preflight(&policy, &view) {
+            exchange.rule = rule;
+            let headers = outcome?.into_vec();
+            return Ok(Admitted::Answered(Response { status: StatusCode::NO_CONTENT, headers, body: Bytes::new() }));
+        }
         exchange.take(judge(&policy, &view, &WhoAsks::Sessions(&self.sessions)).await)?;
 
         let target = exchange.permit.as_ref().and_then(|permit| permit.target().cloned());

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use http::Method;
-use http::header::{CONTENT_LENGTH, EXPECT};
+use http::header::{CONTENT_LENGTH, EXPECT, ORIGIN};
+use http::{Method, StatusCode};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -39,10 +39,13 @@ pub(super) async fn write(response: Response, session: &mut Session, exchange: &
         head.append_header(name, value)?;
     }
     let is_head = session.req_header().method == Method::HEAD;
-    if !is_head {
+    if !is_head && response.status != StatusCode::NO_CONTENT {
         head.insert_header(CONTENT_LENGTH, response.body.len())?;
     }
     backward::edit(&mut head, &exchange.id, &exchange.set_cookies)?;
+    if let Some(cors) = exchange.cors() {
+        backward::tell_origin(&mut head, cors, session.get_header(ORIGIN))?;
+    }
     let is_empty = response.body.is_empty();
     session.write_response_header(Box::new(head), is_empty).await?;
     if !is_empty {

@@ -1,6 +1,6 @@
-//! Bounds how long the head of a request may take in total: the engine bounds each read of it only.
+//! Bounds how long the head of a request may take in total, for the engine bounds each read of it only, and counts what
+//! never became a request.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use pingora::server::ShutdownWatch;
 use tokio::time::{sleep, timeout};
 
 use crate::proxy::Gateway;
+use crate::proxy::first_line::{FirstLine, Watched};
 use crate::proxy::settings::Settings;
 use crate::telemetry::{ConnectionError, Metrics};
 
@@ -21,14 +22,19 @@ use crate::telemetry::{ConnectionError, Metrics};
 const PREFACE_LENGTH: usize = 24;
 
 tokio::task_local! {
-    /// Whether the head of the request that this task waits for has been read.
-    static HEAD_READ: Cell<bool>;
+    /// What is known of the request that this task, which is its connection's, waits for or handles.
+    static FIRST_LINE: Arc<FirstLine>;
 }
 
 /// Says that the head was read in time. Called in the engine's first phase.
 pub(super) fn head_was_read() {
     // Requests of HTTP/2 have tasks of their own, in which nobody waits for it.
-    let _ = HEAD_READ.try_with(|read| read.set(true));
+    let _ = FIRST_LINE.try_with(|line| line.head_was_read());
+}
+
+/// Whether the engine shows another target than the client sent. Asked while the request is handled.
+pub(super) fn target_was_rewritten() -> bool {
+    FIRST_LINE.try_with(|line| line.was_rewritten()).unwrap_or(false)
 }
 
 /// What the listener hands connections to.
@@ -74,7 +80,9 @@ impl ServerApp for Connections {
                 return None;
             }
         }
-        self.requests.process_new(stream, shutdown).await
+        let line = Arc::new(FirstLine::default());
+        let watched = Box::new(Watched::new(stream, Arc::clone(&line)));
+        FIRST_LINE.scope(line, self.requests.process_new(watched, shutdown)).await
     }
 
     async fn cleanup(&self) {
@@ -97,22 +105,27 @@ impl HttpServerApp for Requests {
             session.set_keepalive(Some(whole_seconds(self.head_timeout)));
         }
         let limit = if is_reused { self.idle_timeout + self.head_timeout } else { self.head_timeout };
-        let exchange = async {
-            let exchange = self.proxy.process_new_http(session, shutdown);
-            tokio::pin!(exchange);
-            tokio::select! {
-                biased;
-                reused = &mut exchange => return reused,
-                () = sleep(limit) => {}
+        // The connection's task has it from its start.
+        let line = FIRST_LINE.with(Arc::clone);
+        line.begin();
+        let exchange = self.proxy.process_new_http(session, shutdown);
+        tokio::pin!(exchange);
+        let reused = tokio::select! {
+            biased;
+            reused = &mut exchange => reused,
+            () = sleep(limit) => {
+                if !line.is_head_read() {
+                    self.metrics.connection_error(ConnectionError::TimedOut);
+                    // Dropping the exchange closes the connection.
+                    return None;
+                }
+                exchange.await
             }
-            if HEAD_READ.with(Cell::get) {
-                return exchange.await;
-            }
-            self.metrics.connection_error(ConnectionError::TimedOut);
-            // Dropping the exchange closes the connection.
-            None
         };
-        HEAD_READ.scope(Cell::new(false), exchange).await
+        if let Some(error) = line.failure() {
+            self.metrics.connection_error(error);
+        }
+        reused
     }
 
     fn h2_options(&self) -> Option<H2Options> {

@@ -1,11 +1,13 @@
 //! The head on its way down: what concerns the hop behind us is dropped, what concerns the client is added.
 
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, SET_COOKIE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, SET_COOKIE, TRANSFER_ENCODING, UPGRADE, VARY};
 use http::{HeaderName, HeaderValue, StatusCode};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use smallvec::SmallVec;
 
+use crate::decision::cors;
+use crate::decision::cors::Cors;
 use crate::proxy::request_id::RequestId;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -30,6 +32,29 @@ pub(super) fn edit(head: &mut ResponseHeader, id: &RequestId, cookies: &[HeaderV
     }
     if relayed {
         head.insert_header(CACHE_CONTROL, "private, no-store")?;
+    }
+    Ok(())
+}
+
+/// Drops what a service says about other origins, so that what the rule says is never doubled.
+pub(super) fn forget_origins(head: &mut ResponseHeader) {
+    let said: SmallVec<[HeaderName; 4]> =
+        head.headers.keys().filter(|name| cors::is_about_origins(name)).cloned().collect();
+    for name in &said {
+        head.remove_header(name);
+    }
+}
+
+/// Tells a page of another origin what the rule lets it do with the answer, and caches that this depends on the origin.
+///
+/// # Errors
+/// Where a value cannot be in a header.
+pub(super) fn tell_origin(head: &mut ResponseHeader, cors: &Cors, origin: Option<&HeaderValue>) -> Result<()> {
+    for (name, value) in cors.answer(origin) {
+        head.insert_header(name, value)?;
+    }
+    if cors.varies() && !cors::varies_by_origin(&head.headers) {
+        head.append_header(VARY, "Origin")?;
     }
     Ok(())
 }

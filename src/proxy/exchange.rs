@@ -6,6 +6,7 @@ use std::time::Instant;
 use http::{HeaderValue, Method};
 use smallvec::SmallVec;
 
+use crate::decision::cors::Cors;
 use crate::decision::decide::Permit;
 use crate::decision::edits::Stamps;
 use crate::decision::origin::Origin;
@@ -131,6 +132,11 @@ impl Exchange {
         self.permit = Some(passage.permit);
         self.stamps = passage.stamps;
         Ok(())
+    }
+
+    /// What pages of other origins may do with the answer, where a rule says so.
+    pub(super) fn cors(&self) -> Option<&Cors> {
+        self.rule.as_ref()?.cors.as_ref()
     }
 
     /// The name of the upstream that it may go to.

@@ -1,14 +1,12 @@
 //! The head on its way up: what clients may not say is removed, then what the gateway knows is set.
 
 use bytes::Bytes;
+use http::HeaderValue;
 use http::header::HOST;
-use http::{HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, OrErr, Result};
-use smallvec::SmallVec;
 
-use crate::decision::credentials::Credentials;
-use crate::decision::edits::{Edit, credential_edits, join_cookies, removals};
+use crate::decision::edits::{Edit, Toward, edits};
 use crate::decision::rule::Target;
 use crate::proxy::exchange::Exchange;
 
@@ -24,19 +22,13 @@ pub(super) fn edit(head: &mut RequestHeader, exchange: &Exchange, kratos_host: &
     };
     let policy = &exchange.policy;
     let is_kratos = matches!(permit.target(), Some(Target::Kratos(_)));
-    let unwelcome: SmallVec<[HeaderName; 8]> =
-        removals(&head.headers, &policy.owned.stamped, &policy.forwarding).cloned().collect();
-    for name in &unwelcome {
-        head.remove_header(name);
-    }
-    for edit in credentials(head, exchange, is_kratos) {
+    for edit in edits(policy, &head.headers, Toward::of(permit), &exchange.stamps) {
         match edit {
             Edit::Remove(name) => drop(head.remove_header(&name)),
-            Edit::Set { spelling, value, .. } => head.insert_header(spelling.to_string(), value)?,
+            Edit::Set { spelling, value, .. } => {
+                head.insert_header(Bytes::copy_from_slice(spelling.as_bytes()), value)?;
+            }
         }
-    }
-    for stamp in exchange.stamps.iter() {
-        head.insert_header(Bytes::copy_from_slice(stamp.spelling.as_bytes()), stamp.value.clone())?;
     }
     let authority = HeaderValue::from_str(asked.authority()).or_err(ErrorType::InternalError, "host")?;
     // Kratos believes the leftmost address of a list, so it gets a list of one.
@@ -51,18 +43,6 @@ pub(super) fn edit(head: &mut RequestHeader, exchange: &Exchange, kratos_host: &
         head.set_raw_path(target.as_bytes())?;
     }
     Ok(())
-}
-
-fn credentials(head: &RequestHeader, exchange: &Exchange, is_kratos: bool) -> Vec<Edit> {
-    if is_kratos {
-        return join_cookies(&head.headers).into_iter().collect();
-    }
-    let sources = &exchange.policy.sources;
-    let found = Credentials::find(&head.headers, sources);
-    let permit = exchange.permit.as_ref();
-    let decided = found.deciding().filter(|_| permit.is_some_and(|permit| permit.session().is_some()));
-    let forward = permit.is_some_and(|permit| permit.rule().forward_credentials);
-    credential_edits(&head.headers, sources, decided, forward)
 }
 
 /// The target without the prefix under which Kratos is mounted, byte for byte as it came.

@@ -11,13 +11,17 @@ use sha2::{Digest as _, Sha256};
 
 /// No script, no image, no font: nothing to fetch, nothing to leak.
 const STYLE: &str = "\
-:root{color-scheme:light dark}\
-body{margin:0;min-height:100vh;display:grid;place-items:center;background:Canvas;color:CanvasText;\
+:root{color-scheme:light dark;--page:light-dark(#f5f6f8,#0d0e12);--card:light-dark(#fff,#16181d);\
+--line:light-dark(#e1e4e9,#24272e);--text:light-dark(#14161a,#eceef1);--muted:light-dark(#5b616b,#a0a6b0);\
+--link:light-dark(#3347c4,#93a1ff)}\
+body{margin:0;min-height:100vh;display:grid;place-items:center;background:var(--page);color:var(--text);\
 font:1rem/1.5 system-ui,sans-serif}\
-main{max-width:34rem;padding:2rem}\
+main{box-sizing:border-box;width:calc(100% - 2rem);max-width:30rem;margin:1rem;padding:2rem;\
+background:var(--card);border:1px solid var(--line);border-radius:1rem}\
 h1{font-size:1.5rem;line-height:1.25;margin:.25rem 0 .75rem;text-wrap:balance}\
-p{margin:0 0 1rem}\
-small{opacity:.65}\
+p{margin:0 0 1.25rem;text-wrap:pretty}\
+a{color:var(--link)}\
+small{color:var(--muted)}\
 code{font:.85em ui-monospace,monospace;overflow-wrap:anywhere}";
 
 /// Allows the style above and nothing else. Made once, for its hash does not change.

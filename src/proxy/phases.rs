@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
+use http::header::ORIGIN;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -185,7 +186,12 @@ impl ProxyHttp for Gateway {
         if session.is_process_shutting_down() {
             session.set_keepalive(None);
         }
-        backward::edit(head, &exchange.id, &exchange.set_cookies)
+        backward::edit(head, &exchange.id, &exchange.set_cookies)?;
+        if let Some(cors) = exchange.cors() {
+            backward::forget_origins(head);
+            backward::tell_origin(head, cors, session.get_header(ORIGIN))?;
+        }
+        Ok(())
     }
 
     fn error_while_proxy(

@@ -79,6 +79,7 @@ pub fn respond(refusal: &Refusal, context: &RefusalContext<'_>) -> Response {
         Refusal::Throttled(Some(retry_after)) => headers.push((RETRY_AFTER, retry_after.clone())),
         Refusal::Throttled(None)
         | Refusal::Ambiguous(_)
+        | Refusal::CrossOrigin
         | Refusal::Forbidden
         | Refusal::HeadTooLarge
         | Refusal::Internal
@@ -155,6 +156,7 @@ fn words(refusal: &Refusal) -> (&'static str, &'static str) {
         Refusal::Ambiguous(_) => {
             ("The request is ambiguous", "The address of this request could be read in more than one way.")
         }
+        Refusal::CrossOrigin => ("The origin is not allowed", "Pages of this origin may not ask this of what is here."),
         Refusal::Forbidden => ("Access is not allowed", "You are not allowed to see what is here."),
         Refusal::HeadTooLarge => {
             ("The request header is too large", "The header of this request is longer than it may be.")
@@ -195,6 +197,7 @@ fn login_query(refusal: &Refusal) -> Option<&'static str> {
         Refusal::Refresh => Some("refresh=true"),
         Refusal::StepUp => Some("aal=aal2"),
         Refusal::Ambiguous(_)
+        | Refusal::CrossOrigin
         | Refusal::Forbidden
         | Refusal::HeadTooLarge
         | Refusal::Internal

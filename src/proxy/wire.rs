@@ -16,7 +16,7 @@ const PER_HEADER: usize = 4;
 /// The request target exactly as it came.
 ///
 /// The engine cuts a fragment before anyone sees it, so for HTTP/1 the target is read from the head's own bytes.
-/// A space within a target is encoded by the engine before it parses; that form is then matched and forwarded alike.
+/// Targets that the engine rewrites before it parses are refused before they are read here.
 pub(super) fn target(session: &Session) -> Bytes {
     match session.as_http1() {
         Some(http1) => {

@@ -170,7 +170,7 @@ label! {
 label! {
     /// What the engine refused before there was a request.
     ConnectionError {
-        /// What came is no HTTP.
+        /// What came is no HTTP, or nothing that the engine takes.
         BadHead => "bad_head",
         /// The client went before its head was complete.
         Closed => "closed",

@@ -57,6 +57,11 @@ impl Form<'_> {
         let mut nodes = self.shared.iter().chain(self.parts.iter().flat_map(|part| &part.fields));
         !self.parts.iter().any(Part::is_visible) && nodes.all(|node| node.messages.is_empty())
     }
+
+    /// Whether it has a button.
+    pub(super) fn can_be_sent(&self) -> bool {
+        self.parts.iter().any(|part| !part.buttons.is_empty())
+    }
 }
 
 impl<'a> Part<'a> {

@@ -153,6 +153,11 @@ impl Flow {
             login_challenge: some_text(&flow, "oauth2_login_challenge"),
         })
     }
+
+    /// Whether Kratos itself says where to go from here.
+    pub(super) fn leads_on(&self) -> bool {
+        self.nodes.iter().any(|node| matches!(node.body, Body::Anchor { .. }))
+    }
 }
 
 impl Message {
@@ -227,6 +232,11 @@ impl Node {
             Body::Script(_) => true,
             Body::Text(_) | Body::Image { .. } | Body::Anchor { .. } | Body::Division { .. } | Body::Unknown => false,
         }
+    }
+
+    /// Whether one of its messages says what is wrong.
+    pub(super) fn is_wrong(&self) -> bool {
+        self.messages.iter().any(|message| message.tone == Tone::Error)
     }
 
     pub(super) fn is_button(&self) -> bool {

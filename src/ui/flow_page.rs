@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::ui::Settings;
-use crate::ui::arrange;
+use crate::ui::arrange::{self, Form};
 use crate::ui::flow::{Flow, Kind, Script, Tone};
 use crate::ui::forms::Forms;
 use crate::ui::links::{self, Query};
@@ -15,6 +15,7 @@ pub(super) struct Around {
     login: String,
     registration: String,
     recovery: String,
+    settings: String,
     /// Only where somebody is signed in.
     sign_out: Option<String>,
     account: String,
@@ -33,6 +34,7 @@ impl Around {
             login: begin(Kind::Login),
             registration: begin(Kind::Registration),
             recovery: begin(Kind::Recovery),
+            settings: begin(Kind::Settings),
             sign_out,
             account: settings.path_prefix.clone(),
             home: flow
@@ -78,8 +80,13 @@ pub(super) fn page(shell: &Shell<'_>, kind: Kind, flow: &Flow, around: &Around, 
                 @for section in &sections {
                     (forms.section(section))
                 }
-                @if flow.state == "passed_challenge" {
+                @if flow.state == "passed_challenge" && !flow.leads_on() {
                     a.button.primary href=(around.home) { "Continue" }
+                }
+                // Kratos asks for a second factor of whoever has none, too: a page with nothing to fill in.
+                @if flow.second_factor && !sections.iter().flat_map(|section| &section.forms).any(Form::can_be_sent) {
+                    p { "Your account has no second factor yet." }
+                    a.button.primary href=(around.settings) { "Set up a second factor" }
                 }
             }
             (links_below(kind, flow, around))
@@ -107,6 +114,10 @@ fn heading(kind: Kind, flow: &Flow) -> (&'static str, Option<&'static str>) {
 }
 
 fn links_below(kind: Kind, flow: &Flow, around: &Around) -> Markup {
+    // Who is done needs no other way.
+    if flow.state == "passed_challenge" && around.sign_out.is_none() {
+        return html! {};
+    }
     html! {
         nav.below aria-label="Other ways" {
             @if let Some(sign_out) = &around.sign_out {
@@ -121,7 +132,7 @@ fn links_below(kind: Kind, flow: &Flow, around: &Around) -> Markup {
                 p { a href=(around.recovery) { "Forgot your password?" } }
             } @else if kind == Kind::Registration {
                 p { "Already have an account? " a href=(around.login) { "Sign in" } }
-            } @else if flow.state != "passed_challenge" {
+            } @else {
                 p { a href=(around.login) { "Back to sign in" } }
             }
         }

@@ -30,11 +30,16 @@ enum Step {
 impl<'a> Forms<'a> {
     pub(super) fn new(flow: &'a Flow, sections: &[Section<'_>], tasks: bool) -> Self {
         let parts = sections.iter().flat_map(|section| &section.forms).flat_map(|form| &form.parts);
-        let mut fields = parts.flat_map(|part| &part.fields).filter(|node| {
+        let fields = parts.flat_map(|part| &part.fields).copied().filter(|node| {
             node.input().is_some_and(|input| !input.disabled && input.kind != InputKind::Checkbox) && !node.is_hidden()
         });
-        let focus = if tasks { None } else { fields.next().map(|node| node.index) };
-        Self { flow, tasks, focus }
+        // Where a person has to type next: what is wrong, then what is missing. A password is never filled in.
+        let field = fields.min_by_key(|node| match node.input() {
+            _ if node.is_wrong() => 0,
+            Some(input) if input.required && (input.kind == InputKind::Password || input.value.is_none()) => 1,
+            _ => 2,
+        });
+        Self { flow, tasks, focus: field.filter(|_| !tasks).map(|node| node.index) }
     }
 
     /// The forms of a section, with a separator between one way and the next.

@@ -57,7 +57,7 @@ pub(super) fn node(node: &Node, focus: bool) -> Markup {
 fn entry(node: &Node, input: &Input, focus: bool) -> Markup {
     let id = element(node);
     let described = (!node.messages.is_empty()).then(|| format!("{id}-messages"));
-    let wrong = node.messages.iter().any(|message| message.tone == Tone::Error).then_some("true");
+    let wrong = node.is_wrong().then_some("true");
     let known = known(input);
     let (load, options) = trigger(input.on_load.as_ref());
     html! {
@@ -90,7 +90,7 @@ fn entry(node: &Node, input: &Input, focus: bool) -> Markup {
 fn checkbox(node: &Node, input: &Input) -> Markup {
     let id = element(node);
     let described = (!node.messages.is_empty()).then(|| format!("{id}-messages"));
-    let wrong = node.messages.iter().any(|message| message.tone == Tone::Error).then_some("true");
+    let wrong = node.is_wrong().then_some("true");
     html! {
         div.field {
             // A box left empty sends nothing, which would keep the old value; the last value of a name counts.

@@ -203,6 +203,24 @@ faulty! {
             => "1:50" "rules[0].upstream" "has a path";
     }
 
+    pages_of_other_origins {
+        "rules: [{ id: a, cors: spa.example.com }]" => "1:24" "rules[0].cors" "did you mean `https://spa.example.com`?";
+        "rules: [{ id: a, cors: \"https://spa.example.com/app\" }]" => "1:24" "rules[0].cors" "did you mean `https://spa.example.com`?";
+        "rules: [{ id: a, cors: [https://a, ftp://b] }]" => "1:36" "rules[0].cors[1]" "neither `http` nor `https`";
+        "rules: [{ id: a, cors: \"null\" }]" => "1:24" "rules[0].cors" "sandboxed page";
+        "rules: [{ id: a, cors: \"https://spa.*.example.com\" }]" => "1:24" "rules[0].cors" "whole labels at the start";
+        "rules: [{ id: a, cors: [] }]" => "1:24" "rules[0].cors" "no origin at all";
+        "rules: [{ id: a, cors: { credentials: true } }]" => "1:24" "rules[0].cors" "`origins` is missing";
+        "rules: [{ id: a, cors: { origins: \"*\", credentials: true } }]" => "1:26" "rules[0].cors.origins" "cannot go together with `credentials: true`";
+        "rules: [{ id: a, cors: { origins: https://a, headers: \"*\", credentials: true } }]" => "1:46" "rules[0].cors.headers" "cannot go together";
+        "rules: [{ id: a, cors: { origins: https://a, expose: [a b] } }]" => "1:55" "rules[0].cors.expose[0]" "is not a header name";
+        "rules: [{ id: a, cors: { origins: https://a, methods: [] } }]" => "1:55" "rules[0].cors.methods" "lists nothing";
+        "rules: [{ id: a, cors: { origins: https://a, max_age: 600 } }]" => "1:55" "rules[0].cors.max_age" "did you mean `600s`?";
+        "rules: [{ id: a, cors: { origin: https://a, origins: https://a } }]" => "1:26" "rules[0].cors.origin" "did you mean `origins`?";
+        "rules: [{ id: a, match: { methods: GET }, cors: { origins: https://a, methods: [HEAD, PUT] } }]" => "1:87" "rules[0].cors.methods[1]" "does not list `PUT`";
+        "kratos: { url: \"http://k\", cors: { origins: \"*\", credentials: true } }" => "1:36" "kratos.cors.origins" "cannot go together";
+    }
+
     a_login_behind_a_session {
         "rules: [{ id: a, match: { paths: /** } }]\nlogin: /welcome" => "2:8" "login" "rule `a` demands a session for the login";
         "rules: [{ id: a, match: { hosts: \"*.x.y\" } }]\nlogin: { url: \"https://a.x.y/welcome\" }"

@@ -13,7 +13,7 @@ use crate::config::{keys, schema};
 /// no colon; one that holds a key begins with it.
 pub(super) fn uncommented(text: &str) -> String {
     let key = regex::Regex::new(r"^(\s*)# ([a-z_0-9]+: .*)$").unwrap();
-    let absent = ["tls:", "h2c:", "ca:", "hosts:", "allow:", "on_outage: refuse, ", "rule_files:"];
+    let absent = ["tls:", "h2c:", "ca:", "hosts:", "cors:", "allow:", "on_outage: refuse, ", "rule_files:"];
     let lines = text.lines().map(|line| match key.captures(line) {
         Some(found) if !absent.iter().any(|absent| found[2].starts_with(absent)) && is_key(&found[2]) => {
             format!("{}{}", &found[1], &found[2])
@@ -27,7 +27,7 @@ pub(super) fn uncommented(text: &str) -> String {
 fn is_key(text: &str) -> bool {
     let name = text.split(':').next().unwrap_or_default();
     let known = [keys::LISTEN, keys::OPS, keys::KRATOS, keys::SESSIONS, keys::UI, keys::UPSTREAM, keys::HEALTH_CHECK];
-    let known = known.into_iter().chain([keys::RULE, keys::MATCH, keys::REQUIRE, keys::ROOT]);
+    let known = known.into_iter().chain([keys::RULE, keys::CORS, keys::MATCH, keys::REQUIRE, keys::ROOT]);
     known.flatten().any(|key| *key == name)
 }
 
@@ -87,6 +87,7 @@ fn the_schema_knows_the_keys_of_the_compiler_and_no_others() {
         keys::UPSTREAM,
         keys::HEALTH_CHECK,
         keys::RULE,
+        keys::CORS,
         keys::MATCH,
         keys::PATH,
         keys::REQUIRE,

@@ -5,8 +5,12 @@ use expect_test::expect;
 use http::Method;
 use serde_json::json;
 
+use crate::decision::cors::Cors;
+use crate::decision::cors::OriginPattern;
+use crate::decision::pattern::Methods;
 use crate::decision::policy::PublicUrl;
 use crate::ops::tests::policy;
+use crate::ops::tests::rule;
 
 use super::*;
 
@@ -98,6 +102,31 @@ fn a_url_is_taken_as_it_is_written() {
     ] {
         assert_eq!(summary(method, url, headers, None), expected, "{method} {url} {headers:?}");
     }
+}
+
+#[test]
+fn a_preflight_is_explained_as_it_is_answered() {
+    let mut policy = policy();
+    let cors = Cors {
+        origins: vec![OriginPattern::parse("https://spa.example.com").unwrap()],
+        methods: Methods::any(),
+        headers: HeaderValue::from_static("content-type"),
+        expose: None,
+        credentials: true,
+        max_age: None,
+    };
+    let target = policy.rules[3].target.clone();
+    policy.rules[3] = Arc::new(Rule { cors: Some(cors), ..rule("vault", Access::Deny, target.unwrap()) });
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let status = |origin: &'static str| {
+        let mut headers = HeaderMap::new();
+        headers.insert("origin", HeaderValue::from_static(origin));
+        headers.insert("access-control-request-method", HeaderValue::from_static("PUT"));
+        let explanation = runtime.block_on(explain(&policy, &Method::OPTIONS, "/vault", headers, None));
+        (explanation.status(), explanation.rule().map(str::to_owned))
+    };
+    assert_eq!(status("https://spa.example.com"), (Some(204), Some("vault".to_owned())));
+    assert_eq!(status("https://evil.example"), (Some(403), Some("vault".to_owned())));
 }
 
 #[test]

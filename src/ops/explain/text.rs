@@ -18,7 +18,8 @@ impl fmt::Display for Explanation {
                 let upstream = rules::upstream(rule).unwrap_or("none: it answers decisions only");
                 writeln!(f, "{label}{} (access {}, upstream {upstream})", rule.id, rules::access(rule))?;
                 label = Label::new("asked");
-                writeln!(f, "{label}{}", asked(rule))?;
+                let is_preflight = matches!(self.outcome, Outcome::Preflight);
+                writeln!(f, "{label}{}", if is_preflight { "nothing".to_owned() } else { asked(rule) })?;
             }
             None => writeln!(f, "{label}none")?,
         }
@@ -31,6 +32,7 @@ impl fmt::Display for Explanation {
         match &self.outcome {
             Outcome::Ask => writeln!(f, "{label}ask: it rests on what Kratos says")?,
             Outcome::Permit => writeln!(f, "{label}permit")?,
+            Outcome::Preflight => writeln!(f, "{label}answer: 204, for a preflight goes no further")?,
             Outcome::Refuse(refusal) => {
                 write!(f, "{label}refuse: {} {}", refusal.status().as_u16(), refusal.id())?;
                 if let Refusal::Ambiguous(ambiguous) = refusal {

@@ -27,6 +27,7 @@ fn header<'r>(response: &'r Response, name: &HeaderName) -> Option<&'r str> {
 fn every_refusal() -> Vec<Refusal> {
     vec![
         Refusal::Ambiguous(Ambiguous::DotSegment),
+        Refusal::CrossOrigin,
         Refusal::Forbidden,
         Refusal::HeadTooLarge,
         Refusal::Internal,
@@ -48,7 +49,7 @@ fn every_refusal() -> Vec<Refusal> {
 
 #[test]
 fn every_refusal_has_its_status_for_every_kind_of_client() {
-    let statuses = [400, 403, 431, 500, 401, 400, 405, 404, 503, 403, 403, 429, 413, 408, 403, 502, 504];
+    let statuses = [400, 403, 403, 431, 500, 401, 400, 405, 404, 503, 403, 403, 429, 413, 408, 403, 502, 504];
     let login = login("/login");
     for (refusal, status) in every_refusal().iter().zip(statuses) {
         for client in [ClientKind::Json, ClientKind::Navigation, ClientKind::Submission] {
