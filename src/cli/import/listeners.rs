@@ -31,7 +31,7 @@ pub(super) fn listeners(serve: &Value, notes: &mut Notes) -> Listeners {
     }
     for (key, advice) in [
         ("tls", "name the files in `listen.tls`"),
-        ("cors", "it is the services' own"),
+        ("cors", "say it in `cors` of the rules it is for"),
         ("timeout", "see `listen.read_timeout`, `listen.write_timeout` and `listen.idle_timeout`"),
     ] {
         if proxy.get(key).is_some_and(|value| value.is_object() && value.get("enabled") != Some(&Value::Bool(false))) {
