@@ -4,6 +4,7 @@
 mod harness;
 
 mod access;
+mod decisions;
 mod deploy;
 mod headers;
 mod invariants;
