@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::ui::arrange::{self, BACK, Form, Part, Section};
-use crate::ui::flow::{Flow, InputKind, Node};
+use crate::ui::flow::{Flow, Input, InputKind, Node};
 use crate::ui::nodes::{self, Weight};
 
 /// What the nodes of one page have in common.
@@ -34,9 +34,11 @@ impl<'a> Forms<'a> {
             node.input().is_some_and(|input| !input.disabled && input.kind != InputKind::Checkbox) && !node.is_hidden()
         });
         // Where a person has to type next: what is wrong, then what is missing. A password is never filled in.
+        let is_empty =
+            |input: &Input| input.kind == InputKind::Password || input.value.as_deref().is_none_or(str::is_empty);
         let field = fields.min_by_key(|node| match node.input() {
             _ if node.is_wrong() => 0,
-            Some(input) if input.required && (input.kind == InputKind::Password || input.value.is_none()) => 1,
+            Some(input) if input.required && is_empty(input) => 1,
             _ => 2,
         });
         Self { flow, tasks, focus: field.filter(|_| !tasks).map(|node| node.index) }

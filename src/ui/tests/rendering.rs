@@ -132,6 +132,56 @@ fn a_message_stands_at_its_node_and_names_it() {
     assert!(html.contains("<title>Error: Sign in"), "the title says it first");
 }
 
+/// The tag of the field that has the cursor when the page opens.
+fn cursor(html: &str) -> &str {
+    let place = html.find(" autofocus").expect("a cursor");
+    &html[html[..place].rfind('<').unwrap()..place]
+}
+
+#[test]
+fn the_cursor_waits_where_something_is_wrong_or_missing() {
+    let field = |name: &str, kind: &str, value: &str, required: bool| {
+        input("password", json!({ "name": name, "type": kind, "value": value, "required": required }), name)
+    };
+    let form = |address: &str, nickname: Value| {
+        let nodes = json!([field("email", "email", address, true), nickname, field("password", "password", "", true)]);
+        render(Kind::Registration, &flow_of(nodes))
+    };
+    let nickname = field("nickname", "text", "", false);
+    assert!(cursor(&form("", nickname.clone())).contains("name=\"email\""), "first what is missing");
+    assert!(cursor(&form("ann@example.com", nickname.clone())).contains("name=\"password\""), "the rest is filled in");
+    let mut taken = nickname;
+    taken["messages"] = json!([{ "id": 1, "text": "Taken.", "type": "error" }]);
+    assert!(cursor(&form("ann@example.com", taken)).contains("name=\"nickname\""), "before all else what is wrong");
+}
+
+#[test]
+fn whoever_has_no_second_factor_is_shown_where_to_get_one() {
+    let mut flow = flow_of(json!([csrf()]));
+    flow["requested_aal"] = json!("aal2");
+    flow["return_to"] = json!("http://app.example/vault");
+    let set_up = "href=\"/self-service/settings/browser?return_to=http%3A%2F%2Fapp.example%2Fvault\"";
+    assert!(render(Kind::Login, &flow).contains(set_up));
+    flow["ui"]["nodes"] = authentic("nodes-login-totp-aal2");
+    assert!(!render(Kind::Login, &flow).contains("/self-service/settings/"));
+}
+
+#[test]
+fn a_page_leads_on_by_one_link() {
+    let mut flow = flow_of(json!([]));
+    flow["state"] = json!("passed_challenge");
+    let onward = |flow: &Value| render(Kind::Verification, flow).matches("Continue</a>").count();
+    assert_eq!(onward(&flow), 1);
+    flow["ui"]["nodes"] = json!([{
+        "type": "a", "group": "code", "messages": [], "meta": {},
+        "attributes": {
+            "node_type": "a", "id": "continue", "href": "http://app.example/",
+            "title": { "id": 1_070_009, "text": "Continue", "type": "info" },
+        },
+    }]);
+    assert_eq!(onward(&flow), 1);
+}
+
 #[test]
 fn a_message_at_a_hidden_node_is_shown_all_the_same() {
     let mut token = csrf();

@@ -46,6 +46,32 @@ storyWithAndWithoutScripts("a wrong second factor opens nothing, the right one s
   await visitor.identity();
 });
 
+storyWithAndWithoutScripts("a backup code stands in for the second factor, once", async (visitor) => {
+  const account = stranger();
+  await visitor.signUp(account);
+  await visitor.open("/ui/settings");
+  await visitor.press("Generate new backup recovery codes");
+  const backupCode = await visitor.page.locator(".codes code").first().textContent();
+  await visitor.press("Confirm backup recovery codes");
+  await visitor.page.getByRole("status").filter({ hasText: "changes have been saved" }).waitFor();
+
+  await visitor.signOut();
+  await visitor.open("/vault");
+  await visitor.signIn(account);
+  await visitor.sees("Two-step verification");
+  await visitor.fill("Backup recovery code", backupCode);
+  await visitor.press("Use backup recovery code");
+  await visitor.arrivesAt("/vault");
+
+  await visitor.signOut();
+  await visitor.open("/vault");
+  await visitor.signIn(account);
+  await visitor.sees("Two-step verification");
+  await visitor.fill("Backup recovery code", backupCode);
+  await visitor.press("Use backup recovery code");
+  assert.match(await visitor.hears("alert"), /already been used/);
+});
+
 storyWithAndWithoutScripts("the administration is shut for the demo account, with a page that says so", async (visitor) => {
   await visitor.open("/private");
   await visitor.signIn(accounts.demo);

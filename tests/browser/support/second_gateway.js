@@ -21,7 +21,7 @@ export async function freePort() {
 export async function refusal(configuration) {
   return withFile(configuration, async (file) => {
     try {
-      await promisify(execFile)(program, ["check", "--config", file]);
+      await promisify(execFile)(program, ["check", file]);
       return undefined;
     } catch (error) {
       return `${error.stdout}${error.stderr}`;
