@@ -53,6 +53,7 @@ pub struct Config {
 pub struct Settings {
     pub listen: proxy::settings::Settings,
     pub ops: ops::settings::Settings,
+    pub decisions: ops::settings::Decisions,
     pub sessions: sessions::settings::Settings,
     /// Kratos' public API is passed through on the listener.
     pub serve_kratos: bool,

@@ -46,7 +46,8 @@ pub struct Passage {
 }
 
 impl Verdict {
-    fn refused(rule: Option<Arc<Rule>>, refusal: Refusal) -> Self {
+    /// Nobody was asked who asks.
+    pub(crate) fn refused(rule: Option<Arc<Rule>>, refusal: Refusal) -> Self {
         Self { rule, captures: Vec::new(), outcome: Err(refusal), session: None, set_cookies: Vec::new() }
     }
 }

@@ -1,4 +1,4 @@
-//! The operators' listener: health, metrics, rules, explain and forgetting sessions.
+//! The operators' listener: health, metrics, rules, explain, decisions and forgetting sessions.
 
 use std::sync::Arc;
 
@@ -16,12 +16,14 @@ use http::header::AUTHORIZATION;
 use crate::decision::credentials::bearer_token;
 use crate::decision::policy::Policy;
 use crate::ops::complaint::Complaint;
+use crate::ops::decisions::Decisions;
 use crate::ops::readiness::Readiness;
 use crate::ops::settings::Token;
 use crate::sessions::Sessions;
 use crate::telemetry::Metrics;
 
 mod complaint;
+pub(crate) mod decisions;
 pub mod explain;
 mod forget;
 mod health;
@@ -33,22 +35,25 @@ mod tests;
 
 /// What operators look at and touch.
 #[derive(Clone)]
-pub struct OpsState {
-    pub policy: Arc<ArcSwap<Policy>>,
-    pub sessions: Sessions,
-    pub metrics: Arc<Metrics>,
-    pub readiness: Arc<Readiness>,
+pub(crate) struct OpsState {
+    pub(crate) policy: Arc<ArcSwap<Policy>>,
+    pub(crate) sessions: Sessions,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) readiness: Arc<Readiness>,
+    /// Decides for other proxies.
+    pub(crate) decisions: Decisions,
     /// Guards everything but health and metrics. Absent: nothing is guarded.
-    pub token: Option<Token>,
+    pub(crate) token: Option<Token>,
 }
 
 /// All that operators can ask.
-pub fn router(state: OpsState) -> Router {
+pub(crate) fn router(state: OpsState) -> Router {
     let guarded = Router::new()
         .route("/explain", get(explain::answer))
         .route("/rules", get(rules::list))
         .route("/rules/{id}", get(rules::one))
         .route("/sessions/forget", post(forget::forget))
+        .merge(decisions::http_routes().with_state(state.decisions.clone()))
         .route_layer(middleware::from_fn_with_state(state.clone(), demand_token));
     let open = Router::new()
         .route("/health/alive", get(health::alive))
@@ -62,10 +67,12 @@ pub fn router(state: OpsState) -> Router {
         .with_state(state)
 }
 
-async fn demand_token(State(state): State<OpsState>, request: Request, next: Next) -> Result<Response, Complaint> {
+async fn demand_token(State(state): State<OpsState>, mut request: Request, next: Next) -> Result<Response, Complaint> {
     let Some(token) = &state.token else { return Ok(next.run(request).await) };
     let presented = request.headers().get(AUTHORIZATION).and_then(|value| bearer_token(value.as_bytes()));
     if presented.is_some_and(|presented| token.matches(presented)) {
+        // It is spent here: no decision must take it for a credential of the client.
+        request.headers_mut().remove(AUTHORIZATION);
         Ok(next.run(request).await)
     } else {
         Err(Complaint::UNAUTHORIZED)

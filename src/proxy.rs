@@ -34,6 +34,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 pub use client_kind::ClientKind;
 pub(crate) use in_flight::InFlight;
+pub(crate) use request_id::{RequestId, X_REQUEST_ID};
 pub use respond::{Place, RefusalContext, Response, respond};
 pub(crate) use upstream::Pools;
 

@@ -15,12 +15,15 @@ use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use axum::Router;
+use axum::serve::ListenerExt as _;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use crate::config::{Config, Settings, UiSettings, UiTheme};
 use crate::decision::policy::Policy;
 use crate::decision::rule::Target;
+use crate::ops::decisions::{Decisions, grpc_router, http_router};
 use crate::ops::readiness::Readiness;
 use crate::ops::{self, OpsState};
 use crate::proxy::listener::{Bound, Certificate, TlsError, serve};
@@ -61,9 +64,27 @@ pub struct Control {
 /// A running gateway. Dropped, it stops at once.
 pub struct Running {
     control: Control,
-    address: SocketAddr,
-    ops_address: SocketAddr,
+    addresses: Addresses,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Where a gateway listens; with the port that was found where port 0 was asked for.
+#[derive(Clone, Copy, Debug)]
+struct Addresses {
+    clients: SocketAddr,
+    operators: SocketAddr,
+    decisions: Option<SocketAddr>,
+    grpc: Option<SocketAddr>,
+}
+
+/// All that a gateway listens on.
+struct Listeners {
+    clients: Bound,
+    operators: Bound,
+    /// For proxies that ask for decisions over HTTP.
+    decisions: Option<Bound>,
+    /// For Envoy.
+    grpc: Option<Bound>,
 }
 
 /// Starts the gateway of `config`, and returns as soon as it takes requests.
@@ -84,9 +105,8 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         .map_err(StartError::Threads)?;
     let _within = runtime.enter();
     let certificate = settings.listen.tls.as_ref().map(Certificate::read).transpose()?;
-    let listener = bind(settings.listen.address)?;
-    let ops_listener = bind(settings.ops.address)?;
-    let (address, ops_address) = (listener.address(), ops_listener.address());
+    let listeners = Listeners::bind(&settings)?;
+    let addresses = listeners.addresses();
 
     let metrics = Arc::new(Metrics::new());
     let control = Control {
@@ -105,25 +125,57 @@ pub fn start(config: Config) -> Result<Running, StartError> {
 
     let thread = std::thread::Builder::new().name("portcullis-main".to_owned());
     let running = control.clone();
-    let thread =
-        thread.spawn(move || running.run(runtime, listener, ops_listener, certificate)).map_err(StartError::Threads)?;
-    tracing::info!(%address, ops = %ops_address, "Listening");
-    Ok(Running { control, address, ops_address, thread: Some(thread) })
+    let thread = thread.spawn(move || running.run(runtime, listeners, certificate)).map_err(StartError::Threads)?;
+    tracing::info!(
+        address = %addresses.clients,
+        ops = %addresses.operators,
+        decisions = addresses.decisions.map(tracing::field::display),
+        grpc = addresses.grpc.map(tracing::field::display),
+        "Listening"
+    );
+    Ok(Running { control, addresses, thread: Some(thread) })
 }
 
-fn bind(address: SocketAddr) -> Result<Bound, StartError> {
-    Bound::bind(address).map_err(|source| StartError::Listen { address, source })
+impl Listeners {
+    fn bind(settings: &Settings) -> Result<Self, StartError> {
+        let bind = |address| Bound::bind(address).map_err(|source| StartError::Listen { address, source });
+        Ok(Self {
+            clients: bind(settings.listen.address)?,
+            operators: bind(settings.ops.address)?,
+            decisions: settings.decisions.address.map(bind).transpose()?,
+            grpc: settings.decisions.grpc.map(bind).transpose()?,
+        })
+    }
+
+    fn addresses(&self) -> Addresses {
+        Addresses {
+            clients: self.clients.address(),
+            operators: self.operators.address(),
+            decisions: self.decisions.as_ref().map(Bound::address),
+            grpc: self.grpc.as_ref().map(Bound::address),
+        }
+    }
 }
 
 impl Running {
     /// Where the gateway listens; with the port that was found where port 0 was asked for.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses.clients
     }
 
     /// Where operators ask.
     pub fn ops_address(&self) -> SocketAddr {
-        self.ops_address
+        self.addresses.operators
+    }
+
+    /// Where other proxies ask for decisions over HTTP, beside the operators' listener.
+    pub fn decisions_address(&self) -> Option<SocketAddr> {
+        self.addresses.decisions
+    }
+
+    /// Where Envoy asks for decisions.
+    pub fn grpc_address(&self) -> Option<SocketAddr> {
+        self.addresses.grpc
     }
 
     pub fn control(&self) -> &Control {
@@ -173,7 +225,7 @@ impl Control {
         let pages = pages(&policy, &settings)?;
         self.sessions.reconfigure(settings.sessions.clone())?;
         let old = self.settings.load();
-        if old.listen != settings.listen || old.ops != settings.ops {
+        if old.listen != settings.listen || old.ops != settings.ops || old.decisions != settings.decisions {
             tracing::warn!("Settings of listeners changed; they take effect at the next start");
         }
         // First the pools, so that no request of the new policy has to wait for a name.
@@ -225,7 +277,7 @@ impl Control {
     }
 
     /// Serves until asked to stop, then drains.
-    fn run(self, runtime: Runtime, listener: Bound, ops_listener: Bound, certificate: Option<Certificate>) {
+    fn run(self, runtime: Runtime, listeners: Listeners, certificate: Option<Certificate>) {
         let settings = self.settings.load_full();
         let in_flight = InFlight::default();
         let gateway = Gateway {
@@ -237,22 +289,34 @@ impl Control {
             settings: settings.listen.clone(),
             in_flight: in_flight.clone(),
         };
-        let ops = ops::router(OpsState {
+        let decisions = Decisions {
+            policy: Arc::clone(&self.policy),
+            sessions: self.sessions.clone(),
+            metrics: Arc::clone(&self.metrics),
+            in_flight: in_flight.clone(),
+            settings: Arc::new(settings.decisions.clone()),
+        };
+        let operators = ops::router(OpsState {
             policy: Arc::clone(&self.policy),
             sessions: self.sessions.clone(),
             metrics: Arc::clone(&self.metrics),
             readiness: Arc::clone(&self.readiness),
+            decisions: decisions.clone(),
             token: settings.ops.token.clone(),
         });
         runtime.block_on(async {
             let closing = watch::Sender::new(false);
-            let listening = tokio::spawn(serve(gateway, listener, certificate, closing.subscribe()));
-            let operators = tokio::spawn(async {
-                match ops_listener.into_tokio() {
-                    Ok(listener) => axum::serve(listener, ops).await,
-                    Err(error) => Err(error),
-                }
-            });
+            let listening = tokio::spawn(serve(gateway, listeners.clients, certificate, closing.subscribe()));
+            let deciding = [
+                listeners.decisions.map(|bound| (bound, http_router(decisions.clone()))),
+                listeners.grpc.map(|bound| (bound, grpc_router(decisions))),
+            ];
+            for (bound, router) in deciding.into_iter().flatten() {
+                tokio::spawn(answer(bound, router, closing.subscribe()));
+            }
+            // Nobody closes it: to the last, operators can see how far the end has come.
+            let staying = watch::Sender::new(false);
+            let operators = tokio::spawn(answer(listeners.operators, operators, staying.subscribe()));
             self.readiness.begin();
             let drain = Drain {
                 delay: settings.listen.shutdown_delay,
@@ -261,11 +325,19 @@ impl Control {
                 readiness: &self.readiness,
             };
             drain.run(self.stop.subscribe(), closing, listening).await;
-            // To the last, operators can see how far the end has come.
             operators.abort();
         });
         runtime.shutdown_background();
     }
+}
+
+/// Serves `router` on a listener of its own until `closing` says true; connections end with what is under way on them.
+async fn answer(bound: Bound, router: Router, mut closing: watch::Receiver<bool>) -> io::Result<()> {
+    // Answers are small, and whoever waits for one keeps its own client waiting.
+    let listener = bound.into_tokio()?.tap_io(|stream| drop(stream.set_nodelay(true)));
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let closed = async move { drop(closing.wait_for(|closing| *closing).await) };
+    axum::serve(listener, service).with_graceful_shutdown(closed).await
 }
 
 /// The sign-in pages, where they are on.

@@ -11,7 +11,7 @@ const MODULES: [(&str, &[&str]); 11] = [
     ("gate", &["decision", "sessions"]),
     ("ui", &[]),
     ("proxy", &["decision", "gate", "sessions", "telemetry", "ui"]),
-    ("ops", &["decision", "gate", "sessions", "telemetry"]),
+    ("ops", &["decision", "gate", "proxy", "sessions", "telemetry"]),
     ("config", &["decision", "ops::settings", "proxy::settings", "sessions::settings", "ui::settings"]),
     // It stands in for a server on another machine, so it shares nothing with whoever asks it.
     ("dev", &[]),

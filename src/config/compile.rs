@@ -8,7 +8,7 @@ use crate::config::decode::{Decoder, items};
 use crate::config::fault::{Fault, Faults, Report};
 use crate::config::keys;
 use crate::config::kratos::{Kratos, identity_header, sessions};
-use crate::config::listen::{Listen, listen, ops};
+use crate::config::listen::{Listen, decisions, listen, ops};
 use crate::config::loops;
 use crate::config::node;
 use crate::config::node::{Mark, Node};
@@ -95,6 +95,7 @@ impl Compilation<'_> {
         let Listen { settings: listen, trusted_proxies, public_url } =
             fields.get("listen").map(|node| listen(decoder, node)).unwrap_or_default();
         let ops: ops::settings::Settings = fields.get("ops").map(|node| ops(decoder, node)).unwrap_or_default();
+        let decisions = fields.get("decisions").map(|node| decisions(decoder, node)).unwrap_or_default();
         let kratos = match fields.get("kratos") {
             Some(node) => Kratos::decode(decoder, node, &options.embedded_kratos),
             None => {
@@ -143,7 +144,8 @@ impl Compilation<'_> {
         loops::check_login(&mut self.decoder, &policy, &drafts, login_mark.unwrap_or(root.mark));
         self.warn_of_unreachable(&policy.index, &drafts);
         let policy = Policy { rules: into_rules(drafts), ..policy };
-        let settings = Settings { listen, ops, sessions, serve_kratos: kratos.serve, embedded: kratos.embedded, ui };
+        let settings =
+            Settings { listen, ops, decisions, sessions, serve_kratos: kratos.serve, embedded: kratos.embedded, ui };
         Some((policy, settings))
     }
 

@@ -5,9 +5,21 @@ use crate::decision::request::Scheme;
 use crate::decision::rule::{OnOutage, OnRefusal};
 use crate::decision::session::Aal;
 use crate::decision::upstream::Balance;
+use crate::ops::settings::Statuses;
 
-pub(crate) const ROOT: &[&str] =
-    &["listen", "ops", "kratos", "sessions", "login", "identity_header", "ui", "upstreams", "rules", "rule_files"];
+pub(crate) const ROOT: &[&str] = &[
+    "listen",
+    "ops",
+    "decisions",
+    "kratos",
+    "sessions",
+    "login",
+    "identity_header",
+    "ui",
+    "upstreams",
+    "rules",
+    "rule_files",
+];
 
 pub(crate) const LISTEN: &[&str] = &[
     "address",
@@ -30,6 +42,10 @@ pub(crate) const LISTEN: &[&str] = &[
 pub(crate) const TLS: &[&str] = &["certificate", "key"];
 
 pub(crate) const OPS: &[&str] = &["address", "token"];
+
+pub(crate) const DECISIONS: &[&str] = &["address", "grpc", "trusted_proxies", "statuses"];
+
+pub(crate) const STATUSES: &[(&str, Statuses)] = &[("own", Statuses::Own), ("nginx", Statuses::Nginx)];
 
 pub(crate) const KRATOS: &[&str] =
     &["url", "ca", "serve", "hosts", "path_prefix", "session_cookie", "credentials", "timeout", "cors"];

@@ -1,4 +1,4 @@
-//! The two listeners: `listen` for clients and `ops` for operators.
+//! The listeners: `listen` for clients, `ops` for operators, `decisions` for other proxies.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -93,6 +93,39 @@ pub(crate) fn ops(decoder: &mut Decoder<'_>, node: &Node) -> ops::settings::Sett
         );
     }
     settings
+}
+
+pub(crate) fn decisions(decoder: &mut Decoder<'_>, node: &Node) -> ops::settings::Decisions {
+    let mut settings = ops::settings::Decisions::default();
+    if let Kind::Scalar(_) = node.kind {
+        settings.address = address(decoder, node);
+        warn_of_deafness(decoder, node, settings.address, false);
+        return settings;
+    }
+    let Some(fields) = decoder.fields(node, keys::DECISIONS) else { return settings };
+    settings.address = fields.get("address").and_then(|node| address(decoder, node));
+    settings.grpc = fields.get("grpc").and_then(|node| address(decoder, node));
+    if let Some(node) = fields.get("trusted_proxies") {
+        settings.trusted_proxies = items(node).iter().filter_map(|node| decoder.parsed(node, network)).collect();
+    }
+    if let Some(statuses) = fields.get("statuses").and_then(|node| decoder.choice(node, keys::STATUSES)) {
+        settings.statuses = statuses;
+    }
+    for address in [settings.address, settings.grpc] {
+        warn_of_deafness(decoder, node, address, fields.mentions("trusted_proxies"));
+    }
+    settings
+}
+
+/// Warns of a listener that others can reach, but nobody is heard on.
+fn warn_of_deafness(decoder: &mut Decoder<'_>, node: &Node, address: Option<SocketAddr>, says_whom: bool) {
+    if !says_whom && address.is_some_and(|address| !address.ip().is_loopback()) {
+        decoder.report.warn(
+            node.mark,
+            "decisions are made for other machines, but only proxies on this one are trusted",
+            Some("set `decisions.trusted_proxies`, or listen on 127.0.0.1".to_owned()),
+        );
+    }
 }
 
 /// A token travels in a header, so it must fit into one. Its faults stand at the key: no snippet shows what it is.

@@ -85,6 +85,10 @@ fn address() -> Value {
     text("^([0-9.]+|\\[[0-9a-fA-F:.%]+\\]):[0-9]{1,5}$")
 }
 
+fn network() -> Value {
+    text("^[0-9a-fA-F:.]+(/[0-9]+)?$")
+}
+
 fn path() -> Value {
     text("^/[^#\\s]*$")
 }
@@ -113,6 +117,10 @@ fn root_key(key: &str) -> Value {
     match key {
         "listen" => described("The listener for clients.", or_bare(address(), object(keys::LISTEN, &[], listen_key))),
         "ops" => described("The listener for operators.", or_bare(address(), object(keys::OPS, &[], ops_key))),
+        "decisions" => described(
+            "How other proxies ask for decisions; `/decisions` on the listener for operators is there anyway.",
+            or_bare(address(), object(keys::DECISIONS, &[], decisions_key)),
+        ),
         "kratos" => described(
             "Kratos' public API: its URL, or `embedded`.",
             or_bare(kratos_url(), object(keys::KRATOS, &["url"], kratos_key)),
@@ -144,10 +152,7 @@ fn listen_key(key: &str) -> Value {
             described("PEM files; absent: plain HTTP.", object(keys::TLS, &["certificate", "key"], |_| any_text()))
         }
         "h2c" => described("HTTP/2 with prior knowledge on a plain listener.", boolean()),
-        "trusted_proxies" => described(
-            "Networks whose X-Forwarded-For and -Proto are believed.",
-            list(&text("^[0-9a-fA-F:.]+(/[0-9]+)?$"), 0),
-        ),
+        "trusted_proxies" => described("Networks whose X-Forwarded-For and -Proto are believed.", list(&network(), 0)),
         "public_url" => described("What browsers call the gateway.", url("https?")),
         "max_header_size" | "max_body_size" => size(),
         "shutdown_delay" => duration(),
@@ -160,6 +165,15 @@ fn ops_key(key: &str) -> Value {
     match key {
         "address" => described("Default 127.0.0.1:4456.", address()),
         _ => described("Guards all but health and metrics.", text("^[!-~]*$")),
+    }
+}
+
+fn decisions_key(key: &str) -> Value {
+    match key {
+        "address" => described("A listener for HTTP; absent: only operators' listener.", address()),
+        "grpc" => described("A listener for Envoy's ext_authz; absent: none.", address()),
+        "trusted_proxies" => described("Who may ask. Default: proxies on this machine.", list(&network(), 0)),
+        _ => described("Default own; nginx: 401 and 403 only.", word(keys::STATUSES)),
     }
 }
 

@@ -30,30 +30,44 @@ pub struct UnclearScheme;
 /// Where a trusted proxy's `X-Forwarded-Proto` is not one valid value.
 pub fn origin(peer: IpAddr, scheme: Scheme, headers: &HeaderMap, trusted: &[IpNet]) -> Result<Origin, UnclearScheme> {
     let peer = peer.to_canonical();
-    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
-    if !is_trusted(&peer) {
+    if !is_trusted(&peer, trusted) {
         return Ok(Origin { client: peer, scheme, forwarded_for: peer.to_string() });
     }
     let scheme = match forwarded_proto(headers)? {
         Some(forwarded) => forwarded,
         None => scheme,
     };
-    let mut client = peer;
     let mut chain = String::new();
     let hops = forwarded_for(headers);
-    for hop in hops.iter().rev() {
-        // What is no address ends the chain: nothing further left was said by someone we trust.
-        let Some(address) = hop.as_deref().and_then(parse_address) else { break };
-        client = address;
-        if !is_trusted(&address) {
-            break;
-        }
-    }
     for hop in hops.iter().flatten() {
         let _ = write!(chain, "{hop}, ");
     }
     let _ = write!(chain, "{peer}");
-    Ok(Origin { client, scheme, forwarded_for: chain })
+    Ok(Origin { client: nearest_client(peer, &hops, trusted), scheme, forwarded_for: chain })
+}
+
+/// The client of a request that `peer`, a trusted proxy, tells of in `headers`.
+pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    nearest_client(peer.to_canonical(), &forwarded_for(headers), trusted)
+}
+
+/// Whether `address` is one of the `trusted` proxies.
+pub fn is_trusted(address: &IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|network| network.contains(address))
+}
+
+/// The rightmost of `hops` that is no trusted proxy, seen from `peer`, which is one.
+fn nearest_client(peer: IpAddr, hops: &[Option<String>], trusted: &[IpNet]) -> IpAddr {
+    let mut client = peer;
+    for hop in hops.iter().rev() {
+        // What is no address ends the chain: nothing further left was said by someone we trust.
+        let Some(address) = hop.as_deref().and_then(parse_address) else { break };
+        client = address;
+        if !is_trusted(&address, trusted) {
+            break;
+        }
+    }
+    client
 }
 
 fn forwarded_proto(headers: &HeaderMap) -> Result<Option<Scheme>, UnclearScheme> {

@@ -88,6 +88,8 @@ pub enum Ambiguous {
     RawByte,
     #[error("more than one `Content-Length`")]
     RepeatedContentLength,
+    #[error("what a proxy says of the request that it asks about is incomplete or contradicts itself")]
+    ReportUnclear,
     #[error("`X-Forwarded-Proto` of a trusted proxy is not one of `http` and `https`")]
     SchemeUnclear,
     #[error("a request target that is neither a path nor an http URL")]

@@ -31,6 +31,11 @@ impl Complaint {
         "unauthorized",
         "This needs `Authorization: Bearer` and the token of the configuration's `ops.token`.",
     );
+    pub(super) const UNTRUSTED: Self = Self::fixed(
+        StatusCode::FORBIDDEN,
+        "untrusted_proxy",
+        "Decisions are for the proxies in the configuration's `decisions.trusted_proxies`.",
+    );
     pub(super) const UNKNOWN_RULE: Self =
         Self::fixed(StatusCode::NOT_FOUND, "unknown_rule", "The policy has no rule of this id.");
     pub(super) const UNSUPPORTED_MEDIA_TYPE: Self = Self::fixed(

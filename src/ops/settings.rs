@@ -1,7 +1,13 @@
 //! What operators decide about their own listener.
 
 use std::fmt;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
 use std::net::SocketAddr;
+
+use ipnet::IpNet;
+use ipnet::Ipv4Net;
 
 /// Settings of the operators' listener. They hold from start to stop: a reload does not change them.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -15,6 +21,39 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self { address: SocketAddr::from(([127, 0, 0, 1], 4456)), token: None }
+    }
+}
+
+/// Settings of the decision API. They hold from start to stop: a reload does not change them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Decisions {
+    /// A listener for nothing but decisions, without a token. Default: only the operators' listener makes them.
+    pub address: Option<SocketAddr>,
+    /// A listener for Envoy's `ext_authz` over gRPC. Default: none.
+    pub grpc: Option<SocketAddr>,
+    /// The proxies that may ask, and are believed. Default: those on this machine.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Default: the refusals' own.
+    pub statuses: Statuses,
+}
+
+/// With what statuses the decision API refuses.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Statuses {
+    /// 401 and 403 only, for nginx' `auth_request` takes anything else for a fault of its own.
+    Nginx,
+    /// As the gateway itself would refuse.
+    #[default]
+    Own,
+}
+
+impl Default for Decisions {
+    fn default() -> Self {
+        let loopback = [
+            IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+            IpNet::from(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+        ];
+        Self { address: None, grpc: None, trusted_proxies: loopback.to_vec(), statuses: Statuses::default() }
     }
 }
 

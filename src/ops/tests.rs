@@ -41,6 +41,7 @@ use crate::decision::upstream::Endpoint;
 use crate::decision::upstream::EndpointScheme;
 use crate::decision::upstream::Timeouts;
 use crate::decision::upstream::Upstream;
+use crate::proxy::InFlight;
 use crate::sessions::settings::Settings;
 use crate::telemetry::Outcome;
 
@@ -138,9 +139,18 @@ fn state(token: Option<&str>) -> OpsState {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let metrics = Arc::new(Metrics::new());
     let settings = Settings::new("http://127.0.0.1:9".parse().unwrap());
+    let sessions = Sessions::new(settings, Arc::clone(&metrics)).unwrap();
+    let policy = Arc::new(ArcSwap::from_pointee(policy()));
     OpsState {
-        policy: Arc::new(ArcSwap::from_pointee(policy())),
-        sessions: Sessions::new(settings, Arc::clone(&metrics)).unwrap(),
+        decisions: Decisions {
+            policy: Arc::clone(&policy),
+            sessions: sessions.clone(),
+            metrics: Arc::clone(&metrics),
+            in_flight: InFlight::default(),
+            settings: Arc::default(),
+        },
+        policy,
+        sessions,
         metrics,
         readiness: Arc::default(),
         token: token.and_then(Token::new),

@@ -5,6 +5,7 @@ mod harness;
 
 mod access;
 mod cors;
+mod decisions;
 mod deploy;
 mod headers;
 mod invariants;

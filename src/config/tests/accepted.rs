@@ -7,6 +7,7 @@ use crate::config::{Config, UiTheme};
 use crate::decision::rule::{Access, OnOutage, Rule, Target};
 use crate::decision::session::Aal;
 use crate::decision::upstream::{Balance, EndpointScheme, Timeouts, Upstream};
+use crate::ops::settings::Statuses;
 
 fn rule<'c>(config: &'c Config, id: &str) -> &'c Rule {
     config.policy.rules.iter().find(|rule| &*rule.id == id).unwrap()
@@ -33,7 +34,7 @@ fn warned(config: &Config, expected: &[(&str, &str)]) {
 #[test]
 fn a_bare_value_stands_for_its_section() {
     let config = good(
-        "listen: 0.0.0.0:80\nops: 127.0.0.1:81\nkratos: https://kratos\nlogin: /welcome\nui: /pages\n\
+        "listen: 0.0.0.0:80\nops: 127.0.0.1:81\ndecisions: 127.0.0.1:82\nkratos: https://kratos\nlogin: /welcome\nui: /pages\n\
          upstreams:\n  orders: http://a:8080\n  paid: { endpoints: https://b, health_check: /healthz }\n\
          rules:\n- { id: one, match: { paths: /one }, upstream: orders }\n\
          - { id: two, match: { paths: /two }, upstream: 'h2c://[::1]:50051' }\n\
@@ -43,6 +44,7 @@ fn a_bare_value_stands_for_its_section() {
     let settings = &config.settings;
     assert_eq!(settings.listen.address.to_string(), "0.0.0.0:80");
     assert_eq!(settings.ops.address.to_string(), "127.0.0.1:81");
+    assert_eq!(settings.decisions.address, Some("127.0.0.1:82".parse().unwrap()));
     assert_eq!(settings.sessions.kratos.as_str(), "https://kratos/");
     assert_eq!(settings.ui.as_ref().unwrap().path_prefix, "/pages");
     assert_eq!(&*config.policy.login.url, "/welcome");
@@ -63,6 +65,7 @@ fn what_is_left_out_has_the_documented_default() {
     let settings = &config.settings;
     assert_eq!(settings.listen, Default::default());
     assert_eq!(settings.ops, Default::default());
+    assert_eq!(settings.decisions, Default::default());
     assert_eq!(settings.sessions, crate::sessions::settings::Settings::new("http://k".parse().unwrap()));
     assert!(settings.serve_kratos && !settings.embedded && settings.ui.is_none());
     let policy = &config.policy;
@@ -88,10 +91,29 @@ fn the_reference_says_what_its_comments_say() {
     assert_eq!(listen, defaults.settings.listen);
     assert_eq!(config.settings.sessions, defaults.settings.sessions);
     assert_eq!(config.settings.ops, defaults.settings.ops);
+    let mut decisions = config.settings.decisions.clone();
+    (decisions.address, decisions.grpc) = (None, None);
+    assert_eq!(decisions, defaults.settings.decisions);
     assert_eq!(config.policy.sources, defaults.policy.sources);
     assert_eq!(config.policy.identity_header.spelling, defaults.policy.identity_header.spelling);
     assert_eq!(upstream(&config, "orders").timeouts, Timeouts::default());
     assert_eq!(config.settings.ui.map(|ui| (ui.path_prefix, ui.theme)), Some(("/ui".into(), UiTheme::Auto)));
+}
+
+#[test]
+fn decisions_for_other_machines_need_to_be_told_which() {
+    let rules = "rules: [{ id: a }]";
+    let config = good(&format!(
+        "decisions: {{ address: 0.0.0.0:1, grpc: '[::]:2', trusted_proxies: 10.0.0.0/8, statuses: nginx }}\n{rules}"
+    ));
+    let decisions = &config.settings.decisions;
+    assert_eq!(decisions.grpc, Some("[::]:2".parse().unwrap()));
+    assert_eq!(decisions.trusted_proxies, ["10.0.0.0/8".parse().unwrap()]);
+    assert_eq!(decisions.statuses, Statuses::Nginx);
+    warned(&config, &[]);
+    let deaf = "decisions are made for other machines, but only proxies on this one are trusted";
+    warned(&good(&format!("decisions: 0.0.0.0:1\n{rules}")), &[("decisions", deaf)]);
+    warned(&good(&format!("decisions: {{ address: 127.0.0.1:1, grpc: 0.0.0.0:2 }}\n{rules}")), &[("decisions", deaf)]);
 }
 
 #[test]

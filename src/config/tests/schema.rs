@@ -26,7 +26,16 @@ pub(super) fn uncommented(text: &str) -> String {
 /// Whether a comment is a key with a value, not a sentence about words.
 fn is_key(text: &str) -> bool {
     let name = text.split(':').next().unwrap_or_default();
-    let known = [keys::LISTEN, keys::OPS, keys::KRATOS, keys::SESSIONS, keys::UI, keys::UPSTREAM, keys::HEALTH_CHECK];
+    let known = [
+        keys::LISTEN,
+        keys::OPS,
+        keys::DECISIONS,
+        keys::KRATOS,
+        keys::SESSIONS,
+        keys::UI,
+        keys::UPSTREAM,
+        keys::HEALTH_CHECK,
+    ];
     let known = known.into_iter().chain([keys::RULE, keys::CORS, keys::MATCH, keys::REQUIRE, keys::ROOT]);
     known.flatten().any(|key| *key == name)
 }
@@ -80,6 +89,7 @@ fn the_schema_knows_the_keys_of_the_compiler_and_no_others() {
         keys::LISTEN,
         keys::TLS,
         keys::OPS,
+        keys::DECISIONS,
         keys::KRATOS,
         keys::SESSIONS,
         keys::LOGIN,
