@@ -19,9 +19,9 @@ use ::http::HeaderValue;
 use ::http::Method;
 use arc_swap::ArcSwap;
 
-use crate::decision::credentials::Credentials;
 use crate::decision::edits::Edit;
-use crate::decision::edits::credential_edits;
+use crate::decision::edits::Toward;
+use crate::decision::edits::edits;
 use crate::decision::origin::is_trusted;
 use crate::decision::policy::Policy;
 use crate::decision::refusal::Refusal;
@@ -120,7 +120,7 @@ impl Decisions {
             // What the gateway itself serves is not for others to pass on: nobody said that their service may be
             // asked there.
             (Some(Target::Kratos(_) | Target::Pages), _) => Err(Refusal::NoRule),
-            (Some(Target::Service(_)) | None, Ok(request)) => Ok(edits(&policy, request.view.headers(), &passage)),
+            (Some(Target::Service(_)) | None, Ok(request)) => Ok(changes(&policy, request.view.headers(), &passage)),
             (Some(Target::Service(_)) | None, Err(why)) => Err(Refusal::Ambiguous(*why)),
         });
         let request = request.as_ref().ok();
@@ -178,31 +178,20 @@ fn context<'a>(
     }
 }
 
-/// The changes to the head of a permitted request, as they are made to proxied ones.
+/// The changes to the head of a permitted request, as they are made to proxied ones, and after the names that no client
+/// may send. Where a request comes from is for the proxy to say, so what it says of that stays.
 ///
 /// A proxy may remove after it has set, so nothing that is set is removed before; setting replaces anyway.
-fn edits(policy: &Policy, headers: &HeaderMap, passage: &Passage) -> Vec<Edit> {
+fn changes(policy: &Policy, headers: &HeaderMap, passage: &Passage) -> Vec<Edit> {
     let Passage { permit, stamps } = passage;
+    let owned = policy.owned.spellings.iter().filter_map(|spelling| HeaderName::try_from(&**spelling).ok());
+    let owned = owned.collect::<Vec<_>>();
     let is_set = |name: &HeaderName| stamps.iter().any(|stamp| stamp.name == *name);
-    let mut gone = policy
-        .owned
-        .spellings
-        .iter()
-        .filter_map(|spelling| HeaderName::try_from(&**spelling).ok())
-        .chain(headers.keys().filter(|name| policy.owned.stamped.contains(name)).cloned())
-        .filter(|name| !is_set(name))
-        .collect::<Vec<_>>();
-    gone.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
-    gone.dedup();
-    let credentials = Credentials::find(headers, &policy.sources);
-    let decided = credentials.deciding().filter(|_| permit.session().is_some());
-    let forward = permit.rule().forward_credentials;
-    let mut edits = gone.into_iter().map(Edit::Remove).collect::<Vec<_>>();
-    edits.extend(credential_edits(headers, &policy.sources, decided, forward));
-    edits.extend(stamps.iter().map(|stamp| Edit::Set {
-        name: stamp.name.clone(),
-        spelling: Arc::clone(&stamp.spelling),
-        value: stamp.value.clone(),
+    let mut changes = owned.iter().filter(|name| !is_set(name)).cloned().map(Edit::Remove).collect::<Vec<_>>();
+    changes.extend(edits(policy, headers, Toward::of(permit), stamps).into_iter().filter(|edit| match edit {
+        Edit::Remove(name) if policy.owned.stamped.contains(name) => !owned.contains(name),
+        Edit::Remove(name) => !policy.forwarding.contains(name),
+        Edit::Set { .. } => true,
     }));
-    edits
+    changes
 }

@@ -71,7 +71,7 @@ fn what_must_not_reach_the_service_is_listed() {
     let ann = kratos.sign_in("ann@example.com");
     let spoofed = |uri| ask(&gateway, "", "GET", uri).header("X_Email", "root").header("X-Email", "root");
     let reply = spoofed("/open/a").token(&ann.token).send();
-    assert_eq!(removed(&reply), ["x-email", IDENTITY, "x_email", "x-session-token"]);
+    assert_eq!(removed(&reply), [IDENTITY, "x-email", "x_email", "x-session-token"]);
     assert_eq!(reply.header("x-email"), None);
     let reply = spoofed("/private/a").token(&ann.token).send();
     assert_eq!(removed(&reply), ["x_email", "x-session-token"], "what is set is not removed again");
