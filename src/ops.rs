@@ -53,7 +53,7 @@ pub(crate) fn router(state: OpsState) -> Router {
         .route("/rules", get(rules::list))
         .route("/rules/{id}", get(rules::one))
         .route("/sessions/forget", post(forget::forget))
-        .merge(decisions::http_routes().with_state(state.decisions.clone()))
+        .merge(decisions::forward_auth_routes().with_state(state.decisions.clone()))
         .route_layer(middleware::from_fn_with_state(state.clone(), demand_token));
     let open = Router::new()
         .route("/health/alive", get(health::alive))

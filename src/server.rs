@@ -5,6 +5,7 @@
 //! without a listener where a port is taken.
 
 mod drain;
+mod listeners;
 #[cfg(test)]
 mod tests;
 
@@ -15,20 +16,19 @@ use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use axum::Router;
-use axum::serve::ListenerExt as _;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use crate::config::{Config, Settings, UiSettings, UiTheme};
 use crate::decision::policy::Policy;
 use crate::decision::rule::Target;
-use crate::ops::decisions::{Decisions, grpc_router, http_router};
+use crate::ops::decisions::{Decisions, ext_authz_router, forward_auth_router};
 use crate::ops::readiness::Readiness;
 use crate::ops::{self, OpsState};
-use crate::proxy::listener::{Bound, Certificate, TlsError, serve};
+use crate::proxy::listener::{Certificate, TlsError, serve};
 use crate::proxy::{Gateway, InFlight, Pools};
 use crate::server::drain::{Drain, Stop};
+use crate::server::listeners::{Addresses, Listeners, answer};
 use crate::sessions::Sessions;
 use crate::sessions::whoami::ClientError;
 use crate::telemetry::Metrics;
@@ -66,25 +66,6 @@ pub struct Running {
     control: Control,
     addresses: Addresses,
     thread: Option<JoinHandle<()>>,
-}
-
-/// Where a gateway listens; with the port that was found where port 0 was asked for.
-#[derive(Clone, Copy, Debug)]
-struct Addresses {
-    clients: SocketAddr,
-    operators: SocketAddr,
-    decisions: Option<SocketAddr>,
-    grpc: Option<SocketAddr>,
-}
-
-/// All that a gateway listens on.
-struct Listeners {
-    clients: Bound,
-    operators: Bound,
-    /// For proxies that ask for decisions over HTTP.
-    decisions: Option<Bound>,
-    /// For Envoy.
-    grpc: Option<Bound>,
 }
 
 /// Starts the gateway of `config`, and returns as soon as it takes requests.
@@ -134,27 +115,6 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         "Listening"
     );
     Ok(Running { control, addresses, thread: Some(thread) })
-}
-
-impl Listeners {
-    fn bind(settings: &Settings) -> Result<Self, StartError> {
-        let bind = |address| Bound::bind(address).map_err(|source| StartError::Listen { address, source });
-        Ok(Self {
-            clients: bind(settings.listen.address)?,
-            operators: bind(settings.ops.address)?,
-            decisions: settings.decisions.address.map(bind).transpose()?,
-            grpc: settings.decisions.grpc.map(bind).transpose()?,
-        })
-    }
-
-    fn addresses(&self) -> Addresses {
-        Addresses {
-            clients: self.clients.address(),
-            operators: self.operators.address(),
-            decisions: self.decisions.as_ref().map(Bound::address),
-            grpc: self.grpc.as_ref().map(Bound::address),
-        }
-    }
 }
 
 impl Running {
@@ -308,8 +268,8 @@ impl Control {
             let closing = watch::Sender::new(false);
             let listening = tokio::spawn(serve(gateway, listeners.clients, certificate, closing.subscribe()));
             let deciding = [
-                listeners.decisions.map(|bound| (bound, http_router(decisions.clone()))),
-                listeners.grpc.map(|bound| (bound, grpc_router(decisions))),
+                listeners.decisions.map(|bound| (bound, forward_auth_router(decisions.clone()))),
+                listeners.grpc.map(|bound| (bound, ext_authz_router(decisions))),
             ];
             for (bound, router) in deciding.into_iter().flatten() {
                 tokio::spawn(answer(bound, router, closing.subscribe()));
@@ -329,15 +289,6 @@ impl Control {
         });
         runtime.shutdown_background();
     }
-}
-
-/// Serves `router` on a listener of its own until `closing` says true; connections end with what is under way on them.
-async fn answer(bound: Bound, router: Router, mut closing: watch::Receiver<bool>) -> io::Result<()> {
-    // Answers are small, and whoever waits for one keeps its own client waiting.
-    let listener = bound.into_tokio()?.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let closed = async move { drop(closing.wait_for(|closing| *closing).await) };
-    axum::serve(listener, service).with_graceful_shutdown(closed).await
 }
 
 /// The sign-in pages, where they are on.

@@ -1,11 +1,11 @@
 //! The decision API: other proxies ask what the gateway would do, and do it themselves.
 //!
-//! `original` reads the request that is asked about, `http` and `grpc` answer over HTTP and in Envoy's own protocol, and
+//! `original` reads the request that is asked about. `forward_auth` answers over HTTP, `ext_authz` in Envoy's own protocol;
 //! both ask here. The gate and its refusals are those of the proxy.
 
 mod envoy;
-mod grpc;
-mod http;
+mod ext_authz;
+mod forward_auth;
 mod log;
 mod original;
 
@@ -13,11 +13,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ::http::HeaderMap;
-use ::http::HeaderName;
-use ::http::HeaderValue;
-use ::http::Method;
 use arc_swap::ArcSwap;
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::Method;
 
 use crate::decision::edits::Edit;
 use crate::decision::edits::Toward;
@@ -48,9 +48,9 @@ use crate::proxy::respond;
 use crate::sessions::Sessions;
 use crate::telemetry::Metrics;
 
-pub(crate) use grpc::router as grpc_router;
-pub(crate) use http::router as http_router;
-pub(super) use http::routes as http_routes;
+pub(crate) use ext_authz::router as ext_authz_router;
+pub(crate) use forward_auth::router as forward_auth_router;
+pub(super) use forward_auth::routes as forward_auth_routes;
 
 /// All that is needed to decide for other proxies.
 #[derive(Clone)]
