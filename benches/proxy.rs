@@ -1,7 +1,8 @@
 //! What the gateway costs beside a bare proxy of the same engine, in one run: `cargo bench --bench proxy`.
 //!
 //! This program plays every part but the gateway's: the service, Kratos' whoami, the bare proxy, and the clients. Each
-//! is a process of its own, on loopback; proxies share one CPU, everyone else the other. In each of five rounds every
+//! is a process of its own, on loopback, and sessions are kept for minutes, so that what is measured is a request whose
+//! session is known; proxies share one CPU, everyone else the other. In each of five rounds every
 //! case is measured for three seconds; medians are printed, and each case's CPU time per request as a ratio to the bare
 //! proxy's. Figures of different runs do not compare; ratios within one do.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench may panic, and prints what it found")]
@@ -56,7 +57,7 @@ fn direct() {
         "listen: {{ address: '127.0.0.1:0', threads: 1 }}
 ops: 127.0.0.1:0
 kratos: http://{kratos}
-sessions: {{ ttl: 5s }}
+sessions: {{ ttl: 5m }}
 upstreams: {{ app: http://{service} }}
 rules:
   - {{ id: open, match: {{ paths: [/open] }}, access: public, upstream: app }}

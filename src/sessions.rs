@@ -28,7 +28,7 @@ use crate::decision::edits::Stamps;
 use crate::decision::expression::Scope;
 use crate::decision::policy::Policy;
 use crate::decision::session::{Answer, Caller, Outage};
-use crate::sessions::cache::{Cache, Entry};
+use crate::sessions::cache::{Cache, Entry, Refreshing};
 use crate::sessions::circuit::Circuit;
 use crate::sessions::fingerprint::{Fingerprints, Key};
 use crate::sessions::flight::{Boarding, Flights};
@@ -37,6 +37,9 @@ use crate::sessions::lookup::{Outcome, Purpose, Question, Slots};
 use crate::sessions::settings::Settings;
 use crate::sessions::whoami::{ClientError, Whoami};
 use crate::telemetry::{Lookup, Metrics, RevocationCause};
+
+/// So many look-ups are waited for by one request: one that a revocation has overtaken is waited for in vain.
+const MAX_FLIGHTS: usize = 3;
 
 /// The sessions of this gateway. A clone is the same.
 #[derive(Clone)]
@@ -141,10 +144,13 @@ impl Sessions {
         if let Some(entry) = &cached {
             let age = entry.age(now);
             if age < entry.good_for && is_young(age) && (entry.session.facts.is_some() || !with_facts) {
-                let refreshes = age >= shared.settings.load().refresh_after && entry.begin_refresh();
-                shared.count(if refreshes { Lookup::Refreshed } else { Lookup::Hit });
-                if refreshes {
-                    self.refresh(self.question(key, credentials, with_facts), Arc::clone(entry));
+                let due = age >= shared.settings.load().refresh_after;
+                match due.then(|| entry.begin_refresh()).flatten() {
+                    Some(refreshing) => {
+                        shared.count(Lookup::Refreshed);
+                        self.refresh(self.question(key, credentials, with_facts), refreshing);
+                    }
+                    None => shared.count(Lookup::Hit),
                 }
                 return Resolved::known(Arc::clone(entry), age, Vec::new());
             }
@@ -209,32 +215,42 @@ impl Sessions {
 
     /// The outcome of a look-up that began at `not_before` or later, and its age as of `now`. The look-up is a task of
     /// its own: that the request which began it is cancelled strands nobody.
-    async fn wait_for(&self, question: Question, not_before: Option<Instant>, now: Instant) -> (Outcome, Duration) {
-        let key = question.key;
-        let (flight, age) = match self.shared.flights.board(key, &question.prints, not_before) {
-            Boarding::Joined(flight) => {
-                self.shared.count(Lookup::Shared);
-                let age = flight.age(now);
-                (flight, age)
+    async fn wait_for(&self, question: Question, mut not_before: Option<Instant>, now: Instant) -> (Outcome, Duration) {
+        for _ in 0..MAX_FLIGHTS {
+            let (flight, age) = match self.shared.flights.board(question.key, &question.prints, not_before) {
+                Boarding::Joined(flight) => {
+                    self.shared.count(Lookup::Shared);
+                    let age = flight.age(now);
+                    (flight, age)
+                }
+                Boarding::Leads(landing) => {
+                    self.shared.count(Lookup::Miss);
+                    let flight = landing.flight();
+                    let (shared, question) = (Arc::clone(&self.shared), question.clone());
+                    tokio::spawn(async move { landing.land(shared.look_up(&question, Purpose::First).await) });
+                    (flight, Duration::ZERO)
+                }
+            };
+            let outcome = flight.outcome().await.unwrap_or(Outcome::Unknown(Outage::Away));
+            match &outcome {
+                // It had landed when we joined it, before a revocation that came before us; or it did not bring the
+                // facts that we need. Only a look-up from here on will do.
+                Outcome::Known { entry, .. } if self.shared.cache.voids(entry) || question.misses_facts(entry) => {
+                    not_before = Some(Instant::now());
+                }
+                Outcome::Known { .. } | Outcome::Refused(_) | Outcome::Unknown(_) => return (outcome, age),
             }
-            Boarding::Leads(landing) => {
-                self.shared.count(Lookup::Miss);
-                let flight = landing.flight();
-                let shared = Arc::clone(&self.shared);
-                tokio::spawn(async move { landing.land(shared.look_up(&question, Purpose::First).await) });
-                (flight, Duration::ZERO)
-            }
-        };
-        (flight.outcome().await.unwrap_or(Outcome::Unknown(Outage::Away)), age)
+        }
+        (Outcome::Unknown(Outage::Away), Duration::ZERO)
     }
 
     /// Refreshes a known session in the background. A request that needs a newer answer may join it.
-    fn refresh(&self, question: Question, entry: Arc<Entry>) {
+    fn refresh(&self, question: Question, refreshing: Refreshing) {
         if let Boarding::Leads(landing) = self.shared.flights.board(question.key, &question.prints, None) {
             let shared = Arc::clone(&self.shared);
             tokio::spawn(async move {
                 landing.land(shared.look_up(&question, Purpose::Refresh).await);
-                entry.end_refresh();
+                drop(refreshing);
             });
         }
     }

@@ -51,5 +51,5 @@ fn supposed(text: &str) -> anyhow::Result<Supposed> {
         return Ok(supposed);
     }
     let body = fs::read(text).with_context(|| format!("cannot read the session in {text}"))?;
-    Supposed::session(&body).with_context(|| format!("in {text}"))
+    Ok(Supposed::answer(&body))
 }

@@ -95,7 +95,8 @@ impl Compilation<'_> {
         let Listen { settings: listen, trusted_proxies, public_url } =
             fields.get("listen").map(|node| listen(decoder, node)).unwrap_or_default();
         let ops: ops::settings::Settings = fields.get("ops").map(|node| ops(decoder, node)).unwrap_or_default();
-        let decisions = fields.get("decisions").map(|node| decisions(decoder, node)).unwrap_or_default();
+        let decisions = fields.get("decisions").map(|node| decisions(decoder, node, &trusted_proxies));
+        let decisions = decisions.unwrap_or_else(|| ops::settings::Decisions::trusting(&trusted_proxies));
         let kratos = match fields.get("kratos") {
             Some(node) => Kratos::decode(decoder, node, &options.embedded_kratos),
             None => {

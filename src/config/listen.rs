@@ -95,11 +95,13 @@ pub(crate) fn ops(decoder: &mut Decoder<'_>, node: &Node) -> ops::settings::Sett
     settings
 }
 
-pub(crate) fn decisions(decoder: &mut Decoder<'_>, node: &Node) -> ops::settings::Decisions {
-    let mut settings = ops::settings::Decisions::default();
+/// Without proxies of their own, decisions trust those that the listener trusts.
+pub(crate) fn decisions(decoder: &mut Decoder<'_>, node: &Node, trusted: &[IpNet]) -> ops::settings::Decisions {
+    let mut settings = ops::settings::Decisions::trusting(trusted);
+    let heard = !trusted.is_empty();
     if let Kind::Scalar(_) = node.kind {
         settings.address = address(decoder, node);
-        warn_of_deafness(decoder, node, settings.address, false);
+        warn_of_deafness(decoder, node, settings.address, heard);
         return settings;
     }
     let Some(fields) = decoder.fields(node, keys::DECISIONS) else { return settings };
@@ -112,7 +114,7 @@ pub(crate) fn decisions(decoder: &mut Decoder<'_>, node: &Node) -> ops::settings
         settings.statuses = statuses;
     }
     for address in [settings.address, settings.grpc] {
-        warn_of_deafness(decoder, node, address, fields.mentions("trusted_proxies"));
+        warn_of_deafness(decoder, node, address, heard || fields.mentions("trusted_proxies"));
     }
     settings
 }

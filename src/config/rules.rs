@@ -163,8 +163,12 @@ impl Draft {
         };
         let demands = fields.get("require").map(|node| self.require(decoder, node, word)).unwrap_or_default();
         let on_outage = choice(decoder, fields, "on_outage", keys::ON_OUTAGE);
-        if fields.mentions("on_outage") && word.is_some_and(|word| word != AccessWord::Optional) {
-            decoder.report.fault(fields.key_mark("on_outage"), "`on_outage` is for rules with `access: optional`");
+        // The default may be written anywhere; where a session is demanded or nothing is asked it changes nothing.
+        let opens = on_outage == Some(OnOutage::Anonymous);
+        if opens && word.is_some_and(|word| word != AccessWord::Optional) {
+            decoder
+                .report
+                .fault(fields.key_mark("on_outage"), "`on_outage: anonymous` is for rules with `access: optional`");
         }
         self.rule.access = match word {
             Some(AccessWord::Public) => Access::Public,
@@ -188,9 +192,10 @@ impl Draft {
         demands.verified = fields.get("verified").and_then(|node| decoder.boolean(node)).unwrap_or_default();
         if let Some(node) = fields.get("when") {
             if word == Some(AccessWord::Deny) {
-                decoder.report.fault(
+                decoder.report.warn(
                     fields.key_mark("when"),
                     "a rule with `access: deny` lets nobody pass, whatever `when` says",
+                    None,
                 );
             }
             self.rule.when = when(decoder, node);
@@ -203,9 +208,9 @@ impl Draft {
 fn list<'n>(decoder: &mut Decoder<'_>, fields: &Fields<'n>, key: &str) -> &'n [Node] {
     let Some(node) = fields.get(key) else { return &[] };
     let items = items(node);
-    if items.is_empty() {
-        let suggestion = (key != "allow").then(|| format!("leave `{key}` out to match any"));
-        decoder.report.fault_with(node.mark, format!("`{key}` lists nothing"), suggestion);
+    if items.is_empty() && key != "allow" {
+        let suggestion = format!("leave `{key}` out to match any");
+        decoder.report.fault_with(node.mark, format!("`{key}` lists nothing"), Some(suggestion));
     }
     items
 }

@@ -266,7 +266,7 @@ fn rule() -> Value {
         },
         {
             "if": { "properties": { "access": { "enum": ["public", "session", "deny"] } } },
-            "then": { "properties": { "on_outage": false } },
+            "then": { "properties": { "on_outage": { "not": { "const": "anonymous" } } } },
         },
     ]);
     rule

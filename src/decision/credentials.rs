@@ -46,6 +46,12 @@ impl<'a> Credential<'a> {
         }
     }
 
+    /// Whether it looks like a session token from before Kratos marked them: 32 alphanumeric characters.
+    pub fn is_like_old_session_token(&self) -> bool {
+        let secret = self.secret();
+        secret.len() == 32 && secret.iter().all(u8::is_ascii_alphanumeric)
+    }
+
     /// A service's own API token travels as a Bearer too; Kratos' are told apart by their prefix.
     pub fn is_marked_session_token(&self) -> bool {
         self.secret().starts_with(SESSION_TOKEN_PREFIX)

@@ -111,8 +111,12 @@ fn remove_credentials(
     if sources.bearer
         && let Some(token) = headers.get(AUTHORIZATION).and_then(|value| bearer_token(value.as_bytes()))
     {
-        let decided = decided.is_some_and(|decided| matches!(decided, Credential::Bearer(_)));
-        if (decided && !forwarded) || (!decided && Credential::Bearer(token).is_marked_session_token()) {
+        let bearer = Credential::Bearer(token);
+        let is_decided = decided.is_some_and(|decided| matches!(decided, Credential::Bearer(_)));
+        // Beside a cookie that Kratos could not decode it may have decided all the same, marked or not.
+        let may_be_kratos =
+            bearer.is_marked_session_token() || (decided.is_some() && bearer.is_like_old_session_token());
+        if (is_decided && !forwarded) || (!is_decided && may_be_kratos) {
             edits.push(Edit::Remove(AUTHORIZATION));
         }
     }
@@ -250,6 +254,14 @@ mod tests {
         assert_eq!(edited(&[bearer], true, true), Vec::<String>::new());
         // Nobody decided by it, so nobody gets it.
         assert_eq!(edited(&[token], false, true), ["-x-session-token"]);
+    }
+
+    #[test]
+    fn an_old_token_beside_a_cookie_does_not_reach_the_service() {
+        let old = ("authorization", "Bearer 0123456789abcdef0123456789abcdef");
+        let cookie = ("cookie", "ory_kratos_session=undecodable");
+        assert_eq!(edited(&[cookie, old], true, false), ["-authorization", "-cookie"]);
+        assert_eq!(edited(&[cookie, old], false, false), ["-cookie"], "nobody decided by it: it is the service's own");
     }
 
     #[test]

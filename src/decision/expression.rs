@@ -342,9 +342,10 @@ impl<'r> Scope<'r> {
         let captures = self.captures.iter().map(|(name, value)| (key(name), text(value))).collect();
         let mut headers = std::collections::HashMap::<CelMapKey<'_>, Box<dyn Val>>::new();
         for name in request.headers().keys() {
-            // A client that repeats a header gets its first value read, as most services do.
-            if let Some(value) = request.headers().get(name).and_then(|value| value.to_str().ok()) {
-                headers.insert(key(name.as_str()), text(value));
+            // A repeated header is read whole, as a list: whichever of its values a service goes by was seen here.
+            let values = request.headers().get_all(name).iter().map(|value| value.to_str());
+            if let Ok(values) = values.collect::<Result<Vec<_>, _>>() {
+                headers.insert(key(name.as_str()), text(&values.join(", ")));
             }
         }
         let map = std::collections::HashMap::<CelMapKey<'_>, Box<dyn Val>>::from([

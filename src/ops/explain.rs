@@ -59,6 +59,14 @@ impl Supposed {
         }
     }
 
+    /// Takes the body of whoami's answer as the gateway would: a session that has ended is refused, nonsense is an outage.
+    pub fn answer(body: &[u8]) -> Self {
+        Self::session(body).unwrap_or_else(|error| match error {
+            SessionError::Inactive => Self(Caller::Rejected),
+            SessionError::Malformed(_) => Self(Caller::Unknown(Outage::Away)),
+        })
+    }
+
     /// Takes a session as whoami tells it, in JSON.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ pub struct Decisions {
     pub address: Option<SocketAddr>,
     /// A listener for Envoy's `ext_authz` over gRPC. Default: none.
     pub grpc: Option<SocketAddr>,
-    /// The proxies that may ask, and are believed. Default: those on this machine.
+    /// The proxies that may ask, and are believed. Default: those of `listen`, else those on this machine.
     pub trusted_proxies: Vec<IpNet>,
     /// Default: the refusals' own.
     pub statuses: Statuses,
@@ -45,6 +45,14 @@ pub enum Statuses {
     /// As the gateway itself would refuse.
     #[default]
     Own,
+}
+
+impl Decisions {
+    /// Those who trust `proxies`; where there are none, the proxies of this machine.
+    pub fn trusting(proxies: &[IpNet]) -> Self {
+        let this_machine = Self::default();
+        if proxies.is_empty() { this_machine } else { Self { trusted_proxies: proxies.to_vec(), ..this_machine } }
+    }
 }
 
 impl Default for Decisions {

@@ -21,6 +21,10 @@ use crate::sessions::ending::Ending;
 use crate::telemetry::RevocationCause;
 use crate::ui::PageRequest;
 
+/// The most credentials that a request may carry which ends sessions: each is remembered as revoked for a while, and no
+/// honest client has more than a few.
+const MOST_CREDENTIALS: usize = 32;
+
 /// What becomes of a request that the gate let pass.
 pub(super) enum Admitted {
     /// It is answered here: by one of our own pages, or because it is a preflight.
@@ -71,19 +75,24 @@ impl Gateway {
                 self.check_length(session)?;
                 let path = view.decoded_path();
                 let path = path.strip_prefix(&*policy.kratos_prefix).unwrap_or(path);
-                self.prepare_ending(effect(&head.method, path), &view, exchange).await;
+                self.prepare_ending(effect(&head.method, path), &view, exchange).await?;
                 Ok(Admitted::Onward)
             }
         }
     }
 
     /// Finds out what a request to Kratos may end, while that can still be found out.
-    async fn prepare_ending(&self, effect: Effect, view: &RequestView<'_>, exchange: &mut Exchange) {
+    async fn prepare_ending(
+        &self,
+        effect: Effect,
+        view: &RequestView<'_>,
+        exchange: &mut Exchange,
+    ) -> Result<(), Refusal> {
         let (ending, cause) = match effect {
-            Effect::Nothing => return,
+            Effect::Nothing => return Ok(()),
             Effect::Whoami => {
                 exchange.is_whoami = true;
-                return;
+                return Ok(());
             }
             Effect::Ends(ending, cause) => (ending, cause),
             Effect::EndsWithBody => {
@@ -95,7 +104,11 @@ impl Gateway {
         let everywhere =
             Sources { session_token: true, bearer: true, cookies: exchange.policy.sources.cookies.clone() };
         let credentials = Credentials::find(view.headers(), &everywhere);
+        if credentials.all().len() > MOST_CREDENTIALS {
+            return Err(Refusal::HeadTooLarge);
+        }
         exchange.ending = Some(self.sessions.prepare_ending(&credentials, ending, cause).await);
+        Ok(())
     }
 
     async fn show_page(&self, session: &Session, exchange: &Exchange) -> Result<Response, Refusal> {

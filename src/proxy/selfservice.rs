@@ -27,7 +27,11 @@ pub(super) enum Effect {
 /// Everything is taken to end sessions but what is known not to: submits come by GET too (logout, links from mails,
 /// callbacks of identity providers).
 pub(super) fn effect(method: &Method, path: &str) -> Effect {
-    let segments = path.split('/').skip(1).collect::<SmallVec<[&str; 8]>>();
+    let mut segments = path.split('/').skip(1).collect::<SmallVec<[&str; 8]>>();
+    // Some versions of Kratos serve a path with a trailing slash as the one without.
+    if segments.last().is_some_and(|last| last.is_empty()) {
+        segments.pop();
+    }
     let reads = *method == Method::GET || *method == Method::HEAD;
     match segments.as_slice() {
         ["self-service" | "sessions", ..] if *method == Method::OPTIONS => Effect::Nothing,
@@ -106,7 +110,10 @@ mod tests {
             ("GET", "/self-service/methods/oidc/callback/github", ends(RevocationCause::SelfService)),
             ("POST", "/self-service/methods/oidc/callback", ends(RevocationCause::SelfService)),
             ("GET", "/self-service/methods/oidc/callback/api", ends(RevocationCause::SelfService)),
-            ("GET", "/self-service/login/browser/", ends(RevocationCause::Login)),
+            ("GET", "/self-service/login/browser/", Effect::Nothing),
+            ("DELETE", "/self-service/logout/api/", Effect::EndsWithBody),
+            ("DELETE", "/sessions/", ends_identity(RevocationCause::SessionsDeleted)),
+            ("DELETE", &format!("/sessions/{ID}/"), named()),
             ("GET", "/self-service", ends(RevocationCause::SelfService)),
             ("GET", "/self-service/fed-cm/parameters", ends(RevocationCause::SelfService)),
             ("GET", "/sessions/whoami", Effect::Whoami),

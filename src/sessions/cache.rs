@@ -39,7 +39,18 @@ pub(crate) struct Entry {
     /// Session cookies that came with a background refresh, until a request takes them to the client.
     cookies: Mutex<Vec<HeaderValue>>,
     marks: SmallVec<[Mark; 4]>,
+    /// Where in the order of revocations the look-up began.
+    began: Sequence,
     serial: u64,
+}
+
+/// A refresh under way. There is one at a time; it ends when this is dropped, however that comes about.
+pub(crate) struct Refreshing(Arc<Entry>);
+
+impl Drop for Refreshing {
+    fn drop(&mut self) {
+        self.0.refreshing.store(false, Ordering::Release);
+    }
 }
 
 impl Entry {
@@ -47,13 +58,9 @@ impl Entry {
         now.saturating_duration_since(self.asked_at)
     }
 
-    /// True for the first caller only: one refresh at a time.
-    pub(crate) fn begin_refresh(&self) -> bool {
-        !self.refreshing.swap(true, Ordering::AcqRel)
-    }
-
-    pub(crate) fn end_refresh(&self) {
-        self.refreshing.store(false, Ordering::Release);
+    /// Something for the first caller only: one refresh at a time.
+    pub(crate) fn begin_refresh(self: &Arc<Self>) -> Option<Refreshing> {
+        (!self.refreshing.swap(true, Ordering::AcqRel)).then(|| Refreshing(Arc::clone(self)))
     }
 
     /// The cookies to pass on, once.
@@ -156,6 +163,11 @@ impl Cache {
         self.ledger.lock().journal.sequence()
     }
 
+    /// Whether `entry` was revoked since its look-up began, be it that the look-up has landed already.
+    pub(crate) fn voids(&self, entry: &Entry) -> bool {
+        self.ledger.lock().journal.voids(entry.began, &entry.marks)
+    }
+
     /// Keeps what a look-up brought, unless it was revoked since `began`.
     ///
     /// The check and the insertion are one step under the ledger's lock: between them no request may see the entry.
@@ -194,6 +206,7 @@ impl Cache {
             has_cookies: AtomicBool::new(!found.cookies.is_empty()),
             cookies: Mutex::new(found.cookies),
             marks,
+            began,
             serial,
         });
         self.negatives.invalidate(&key);

@@ -94,8 +94,11 @@ impl PendingEnding {
 
     async fn add(&mut self, sessions: &Sessions, credentials: &[Credential<'_>]) {
         for credential in credentials {
-            self.marks.push(Mark::Credential(self.shared.prints.print(credential.secret())));
-            self.keys.push(self.shared.prints.key(&[*credential]));
+            let mark = Mark::Credential(self.shared.prints.print(credential.secret()));
+            if !self.marks.contains(&mark) {
+                self.marks.push(mark);
+                self.keys.push(self.shared.prints.key(&[*credential]));
+            }
         }
         let known = credentials.iter().take(MAX_RESOLVED).map(|credential| resolve(sessions, *credential));
         for session in join_all(known).await.into_iter().flatten() {

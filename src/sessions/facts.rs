@@ -21,6 +21,10 @@ pub(crate) fn read(body: &[u8]) -> Option<Facts> {
     Facts::new(value(&session), identity)
 }
 
+/// Longer lists and maps are not told to expressions: a condition that reads one does not hold. Users edit their own
+/// traits, and loops over them cost time.
+const MAX_ITEMS: usize = 1000;
+
 /// Whole numbers become integers whatever their sign, so that `level == 3` means what it says.
 fn value(json: &serde_json::Value) -> Value {
     match json {
@@ -33,6 +37,8 @@ fn value(json: &serde_json::Value) -> Value {
             .or_else(|| number.as_f64().map(Value::Float))
             .unwrap_or(Value::Null),
         serde_json::Value::String(text) => Value::String(Arc::new(text.clone())),
+        serde_json::Value::Array(items) if items.len() > MAX_ITEMS => Value::Null,
+        serde_json::Value::Object(fields) if fields.len() > MAX_ITEMS => Value::Null,
         serde_json::Value::Array(items) => Value::List(Arc::new(items.iter().map(value).collect())),
         serde_json::Value::Object(fields) => {
             let map = fields.iter().map(|(name, field)| (Key::String(Arc::new(name.clone())), value(field)));

@@ -89,6 +89,13 @@ impl Question {
     }
 }
 
+impl Question {
+    /// Whether `entry` lacks what expressions must read.
+    pub(crate) fn misses_facts(&self, entry: &Entry) -> bool {
+        self.with_facts && entry.session.facts.is_none()
+    }
+}
+
 impl Shared {
     /// Runs a look-up to its end.
     pub(crate) async fn look_up(&self, question: &Question, purpose: Purpose) -> Outcome {
@@ -104,7 +111,9 @@ impl Shared {
             let began = self.cache.sequence();
             let asked_at = Instant::now();
             let reply = self.whoami.ask(&question.headers, &question.session_cookies, question.with_facts).await;
+            // Others may ask while we find out whether a refusal is to be believed.
             drop(slot);
+            let reply = self.whoami.doubt(reply).await;
             self.note(&reply, asked_at.elapsed());
             let kept = match reply {
                 Reply::Active { session, keep_for, cookies } => {

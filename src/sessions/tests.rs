@@ -429,6 +429,34 @@ async fn an_open_circuit_answers_at_once_and_closes_by_itself() {
 }
 
 #[tokio::test]
+async fn a_look_up_that_landed_before_a_revocation_is_known_to_be_void() {
+    let mut kratos = Kratos::start(|_| {}).await;
+    for forget in [Forget::All, Forget::Identity(ANN.parse().unwrap()), Forget::Session(SESSION.parse().unwrap())] {
+        let entry = kratos.exchange("one", None, ann()).await.entry.unwrap();
+        assert!(!kratos.sessions.shared.cache.voids(&entry));
+        kratos.sessions.forget(forget);
+        assert!(kratos.sessions.shared.cache.voids(&entry), "{forget:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_look_up_without_facts_is_not_enough_for_a_request_that_joins_it_and_reads_them() {
+    let mut kratos = Kratos::start(|_| {}).await;
+    let plain = kratos.ask("one", None);
+    let first = kratos.call().await;
+    let reading = tokio::spawn({
+        let sessions = kratos.sessions.clone();
+        async move { sessions.resolve(&credentials("one"), None, true).await }
+    });
+    first.reply.send(ann()).unwrap();
+    assert_known(&within(plain).await.unwrap());
+    kratos.call().await.reply.send(ann()).unwrap();
+    let read = within(reading).await.unwrap();
+    assert!(read.entry.unwrap().session.facts.is_some());
+    assert_eq!(kratos.asked(), 2);
+}
+
+#[tokio::test]
 async fn so_many_look_ups_ask_kratos_at_once_and_no_more() {
     const BOUND: usize = 192;
     let mut kratos = Kratos::start(|_| {}).await;

@@ -81,30 +81,39 @@ impl Whoami {
     pub(crate) async fn ask(&self, credentials: &HeaderMap, session_cookies: &[Vec<u8>], with_facts: bool) -> Reply {
         let target = Arc::clone(&self.target.read());
         match tokio::time::timeout(target.timeout, target.ask(credentials, session_cookies, with_facts)).await {
-            Ok(Reply::Rejected) if !self.is_ready(&target).await => Reply::Failed(
+            Ok(reply) => reply,
+            Err(_) => Reply::Failed(Failure::TimedOut, format!("no answer within {:?}", target.timeout)),
+        }
+    }
+
+    /// A refusal is believed only while Kratos says it is ready.
+    pub(crate) async fn doubt(&self, reply: Reply) -> Reply {
+        let target = Arc::clone(&self.target.read());
+        match reply {
+            Reply::Rejected if !self.is_ready(&target).await => Reply::Failed(
                 Failure::ServerError,
                 "whoami says 401 while Kratos is not ready, so it proves nothing about the session".to_owned(),
             ),
-            Ok(reply) => reply,
-            Err(_) => Reply::Failed(Failure::TimedOut, format!("no answer within {:?}", target.timeout)),
+            reply => reply,
         }
     }
 
     /// Whether Kratos says it is ready. It answers 401 for every failure, a database that is down included; those who
     /// ask while an answer is on its way share it.
     async fn is_ready(&self, target: &Target) -> bool {
-        let mut health = self.health.lock().await;
-        if let Some((_, ready)) = health.filter(|(asked_at, _)| asked_at.elapsed() < HEALTH_TTL) {
+        // Who cannot even get to ask in time has no reason to believe it.
+        let Ok(mut health) = tokio::time::timeout(target.timeout, self.health.lock()).await else { return false };
+        if let Some((_, ready)) = health.filter(|(answered_at, _)| answered_at.elapsed() < HEALTH_TTL) {
             return ready;
         }
-        let asked_at = Instant::now();
         let request = target.client.get(target.health.clone()).send();
         let ready = match tokio::time::timeout(target.timeout, request).await {
             // Not found: someone does not expose it, which says nothing about Kratos.
             Ok(Ok(response)) => matches!(response.status(), StatusCode::OK | StatusCode::NOT_FOUND),
             Ok(Err(_)) | Err(_) => false,
         };
-        *health = Some((asked_at, ready));
+        // Counted from the answer: a slow one is shared by those who waited for it.
+        *health = Some((Instant::now(), ready));
         ready
     }
 }

@@ -180,6 +180,7 @@ fn everything_that_a_rule_can_say_is_understood() {
          \x20 require: { aal: aal2, authenticated_within: 15m, checked_within: 0s, verified: true, when: request.method == 'GET' }\n\
          \x20 headers: { X-Email: '${identity.traits.email}', X-Static: 7 }\n\
          - { id: maybe, match: { paths: /maybe }, access: optional, on_outage: anonymous }\n\
+         - { id: written-out, match: { paths: /written-out, allow: [] }, access: session, on_outage: refuse }\n\
          - { id: never, match: { paths: /never }, access: deny }",
     );
     let Access::Session(demands) = &rule(&config, "all").access else { panic!() };

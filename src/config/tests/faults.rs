@@ -159,8 +159,6 @@ faulty! {
         "rules: [{ id: a, access: public, require: { aal: aal2 } }]" => "1:45" "rules[0].require.aal" "for rules with `access: session`";
         "rules: [{ id: a, access: optional, require: { verified: true } }]"
             => "1:47" "rules[0].require.verified" "for rules with `access: session`";
-        "rules: [{ id: a, access: deny, require: { when: \"true\" } }]"
-            => "1:43" "rules[0].require.when" "lets nobody pass";
         "rules: [{ id: a, match: { paths: /a }, require: { aal: aal3 } }]"
             => "1:56" "rules[0].require.aal" "is none of `aal1`, `aal2`";
         "rules: [{ id: a, match: { paths: /a }, require: { authenticated_within: 0s } }]"

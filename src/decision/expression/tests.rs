@@ -63,7 +63,7 @@ fn true_holds_and_nothing_else_does() {
         "identity.traits.age >= 18",
         "request.method == 'POST' && request.host == 'shop.example.com'",
         "request.path == '/orders/a b' && request.query == 'x=1'",
-        "request.headers['x-one'] == 'first'",
+        "request.headers['x-one'] == 'first, second'",
         "request.captures.id == 'a b'",
         "has(identity.traits.email) && !has(identity.traits.phone)",
         "type(identity.traits.email) == string",

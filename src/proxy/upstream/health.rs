@@ -58,8 +58,7 @@ fn prober(pool: &Pool, number: usize, check: &HealthCheck) -> Option<HttpHealthC
     request.insert_header("User-Agent", "portcullis-health-check").ok()?;
     prober.req = request;
     prober.validator = Some(Box::new(|answer| {
-        let is_well = answer.status.is_success() || answer.status.is_redirection();
-        if is_well { Ok(()) } else { Error::e_explain(ErrorType::InvalidHTTPHeader, "unwell") }
+        if answer.status.is_success() { Ok(()) } else { Error::e_explain(ErrorType::InvalidHTTPHeader, "unwell") }
     }));
     Some(prober)
 }

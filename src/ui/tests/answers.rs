@@ -198,7 +198,7 @@ async fn a_lost_flow_begins_anew_once_and_then_says_why() {
 async fn a_browser_that_keeps_no_cookies_is_told_so_instead_of_going_in_circles() {
     let body = authentic("errors-derived")["csrf_403_server_mismatch"]["body"].clone();
     let stage = Stage::with(&[("/self-service/login/flows", 403, body)]).await;
-    let page = stage.get("/ui/login?flow=1").await;
+    let page = stage.send(Method::GET, "/ui/login?flow=1", &[]).await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
     assert!(page.html().contains("Allow cookies"), "{}", page.html());
 }
