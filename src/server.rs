@@ -104,6 +104,8 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     control.prepare(&control.policy.load());
     control.metrics.started();
 
+    // The ports are ours: whoever connects from here on is answered.
+    control.readiness.begin();
     let thread = std::thread::Builder::new().name("portcullis-main".to_owned());
     let running = control.clone();
     let thread = thread.spawn(move || running.run(runtime, listeners, certificate)).map_err(StartError::Threads)?;
@@ -277,7 +279,6 @@ impl Control {
             // Nobody closes it: to the last, operators can see how far the end has come.
             let staying = watch::Sender::new(false);
             let operators = tokio::spawn(answer(listeners.operators, operators, staying.subscribe()));
-            self.readiness.begin();
             let drain = Drain {
                 delay: settings.listen.shutdown_delay,
                 timeout: settings.listen.shutdown_timeout,
@@ -286,6 +287,8 @@ impl Control {
             };
             drain.run(self.stop.subscribe(), closing, listening).await;
             operators.abort();
+            // Its listener is closed when it is gone, not when it was told to go.
+            let _ = operators.await;
         });
         runtime.shutdown_background();
     }

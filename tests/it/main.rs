@@ -4,6 +4,7 @@
 mod harness;
 
 mod access;
+mod check;
 mod cors;
 mod decisions;
 mod deploy;
