@@ -91,10 +91,7 @@ pub async fn judge(policy: &Policy, request: &RequestView<'_>, who: &WhoAsks<'_>
         // The second answer is fresh by construction; were it not, nobody may pass on it.
         Decision::AskAnew => Err(Refusal::Outage),
     };
-    let session = match &resolved.answer.caller {
-        Caller::Known(session) => Some(Arc::clone(session)),
-        Caller::Anonymous | Caller::Rejected | Caller::StepUpNeeded | Caller::Unknown(_) => None,
-    };
+    let session = resolved.answer.caller.session().cloned();
     Verdict { rule: Some(Arc::clone(rule)), captures, outcome, session, set_cookies: resolved.set_cookies }
 }
 

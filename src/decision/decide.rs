@@ -170,10 +170,7 @@ fn rests_on_answer(refusal: &Refusal, rule: &Rule) -> bool {
 
 /// What a request of `request` may read; the session's facts only where the caller is known.
 pub fn scope<'r>(answer: &'r Answer, request: &'r RequestView<'r>, captures: &'r Captured) -> Scope<'r> {
-    let facts = match &answer.caller {
-        Caller::Known(session) => session.facts.as_ref(),
-        Caller::Anonymous | Caller::Rejected | Caller::StepUpNeeded | Caller::Unknown(_) => None,
-    };
+    let facts = answer.caller.session().and_then(|session| session.facts.as_ref());
     Scope::new(facts, request, captures)
 }
 

@@ -76,6 +76,16 @@ pub enum Caller {
     Unknown(Outage),
 }
 
+impl Caller {
+    /// The session, where Kratos vouched for one.
+    pub fn session(&self) -> Option<&Arc<Session>> {
+        match self {
+            Self::Known(session) => Some(session),
+            Self::Anonymous | Self::Rejected | Self::StepUpNeeded | Self::Unknown(_) => None,
+        }
+    }
+}
+
 /// Why Kratos could not be asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Outage {

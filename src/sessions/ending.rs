@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use uuid::Uuid;
 
 use crate::decision::credentials::{Credential, Credentials};
-use crate::decision::session::{Caller, Session};
+use crate::decision::session::Session;
 use crate::sessions::Sessions;
 use crate::sessions::Shared;
 use crate::sessions::fingerprint::Key;
@@ -118,8 +118,5 @@ impl Drop for PendingEnding {
 
 /// The session of one credential. If that cannot be found out, the value alone is forgotten.
 async fn resolve(sessions: &Sessions, credential: Credential<'_>) -> Option<Arc<Session>> {
-    match sessions.resolve(&Credentials::from(credential), None, false).await.answer.caller {
-        Caller::Known(session) => Some(session),
-        Caller::Anonymous | Caller::Rejected | Caller::StepUpNeeded | Caller::Unknown(_) => None,
-    }
+    sessions.resolve(&Credentials::from(credential), None, false).await.answer.caller.session().cloned()
 }

@@ -12,6 +12,7 @@ use crate::decision::session::{Caller, Outage};
 use crate::sessions::Shared;
 use crate::sessions::cache::{Entry, Found, Negative, Revoked};
 use crate::sessions::fingerprint::{Fingerprints, Key, Print};
+use crate::sessions::journal::Sequence;
 use crate::sessions::whoami::{Failure, Reply, credential_headers};
 use crate::telemetry::{Lookup, Whoami};
 
@@ -146,7 +147,7 @@ impl Shared {
     fn refuse(
         &self,
         question: &Question,
-        began: crate::sessions::journal::Sequence,
+        began: Sequence,
         asked_at: Instant,
         caller: Caller,
     ) -> Result<Outcome, Revoked> {
