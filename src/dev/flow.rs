@@ -13,6 +13,7 @@ use super::node;
 use super::node::Node;
 use super::secret::CsrfSecret;
 use super::session::Aal;
+use super::text;
 
 /// What a flow is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +109,23 @@ pub(super) struct Flow {
 }
 
 impl Flow {
+    /// From now on the flow waits for what was mailed to `address`; nobody may have it.
+    pub(super) fn await_mail(
+        &mut self,
+        secret: String,
+        is_link: bool,
+        identity: Option<Uuid>,
+        address: &str,
+        expires_at: DateTime<Utc>,
+    ) {
+        let address = address.to_owned();
+        self.challenge = Some(Challenge { secret, is_link, identity, address, expires_at, wrong_answers: 0 });
+        self.state = State::SentEmail;
+        let method = if is_link { "link" } else { "code" };
+        self.active = Some(method.to_owned());
+        self.messages = vec![text::mail_sent(self.kind, method)];
+    }
+
     pub(super) fn new(kind: Kind, opener: Opener, request_url: String, now: DateTime<Utc>, lifespan: Duration) -> Self {
         Self {
             id: Uuid::new_v4(),

@@ -8,7 +8,6 @@ use super::answer::Fault;
 use super::answer::Halt;
 use super::answer::Outcome;
 use super::body::Body;
-use super::flow::Challenge;
 use super::flow::Flow;
 use super::flow::Kind;
 use super::flow::Opener;
@@ -89,17 +88,7 @@ fn send(world: &World, visit: &Visit, flow: &mut Flow, address: &str, is_link: b
         });
         world.change_identity(identity.id, |identity| identity.verification_sent = true);
     }
-    flow.challenge = Some(Challenge {
-        secret,
-        is_link,
-        identity: identity.map(|identity| identity.id),
-        address: address.to_owned(),
-        expires_at: visit.now + world.lifespans.code,
-        wrong_answers: 0,
-    });
-    flow.state = State::SentEmail;
-    flow.active = Some(if is_link { "link" } else { "code" }.to_owned());
-    flow.messages = vec![text::mail_sent(Kind::Verification, if is_link { "link" } else { "code" })];
+    flow.await_mail(secret, is_link, identity.map(|identity| identity.id), address, visit.now + world.lifespans.code);
     if is_link {
         populate(flow);
     } else {
