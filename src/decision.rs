@@ -3,6 +3,8 @@
 //! No async, no clock, no lock, no engine and no deserialisation here: time is an argument, and what must be fetched
 //! is said, not fetched. Everything in this module can be tested with values alone.
 
+pub mod authenticate;
+pub mod call;
 pub mod cors;
 pub mod credentials;
 pub mod decide;
@@ -14,10 +16,13 @@ pub mod names;
 pub mod origin;
 pub mod path;
 pub mod pattern;
+pub mod payload;
 pub mod policy;
 pub mod refusal;
 pub mod request;
 pub mod rule;
 pub mod session;
 pub mod template;
+pub mod token;
 pub mod upstream;
+pub mod url_template;

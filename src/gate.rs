@@ -1,13 +1,16 @@
 //! The one path from a request to a decision, shared by the proxy, the decision API and `explain`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 
+use crate::decision::authenticate::{Authenticator, OnInvalid, Presented, presented};
+use crate::decision::call::{Reply, Service};
 use crate::decision::cors::{AnswerHeaders, Preflight};
 use crate::decision::credentials::Credentials;
-use crate::decision::decide::{Captured, Decision, FRESH, Need, Permit, decide, needs, scope};
+use crate::decision::decide::{Captured, Decision, Evidence, FRESH, Permit, asks_who, decide};
 use crate::decision::edits::Stamps;
 use crate::decision::index::Found;
 use crate::decision::pattern::Methods;
@@ -16,14 +19,32 @@ use crate::decision::refusal::Refusal;
 use crate::decision::request::{RequestView, is_forbidden_method};
 use crate::decision::rule::Rule;
 use crate::decision::session::{Answer, Caller, Session};
+use crate::services::Services;
 use crate::sessions::{Resolved, Sessions};
+use crate::tokens::Tokens;
 
-/// Who can say who asks.
+/// Who can say who asks, and whatever else a decision rests on.
 pub enum WhoAsks<'s> {
-    /// Kratos, through the cache.
-    Sessions(&'s Sessions),
-    /// Nobody is asked: the answer is supposed, for `explain`.
-    Supposed(Answer),
+    /// Kratos through the cache, issuers of tokens, and the services that rules name.
+    Parties(&'s Parties),
+    /// Nobody is asked: the answers are supposed, for `explain`.
+    Supposed(&'s Supposed),
+}
+
+/// All who can be asked while a request is decided. A clone is the same.
+#[derive(Clone)]
+pub struct Parties {
+    pub sessions: Sessions,
+    pub tokens: Tokens,
+    pub services: Services,
+}
+
+/// What everyone would answer.
+#[derive(Debug)]
+pub struct Supposed {
+    pub caller: Caller,
+    /// By the name of the service.
+    pub replies: HashMap<Box<str>, Reply>,
 }
 
 /// What became of a request.
@@ -36,6 +57,8 @@ pub struct Verdict {
     pub session: Option<Arc<Session>>,
     /// Session cookies that whoami gave and the client must get.
     pub set_cookies: Vec<HeaderValue>,
+    /// A service of which nothing was supposed, where the decision rests on its answer.
+    pub unasked: Option<Arc<Service>>,
 }
 
 /// A permit, and the headers that go with it.
@@ -48,7 +71,14 @@ pub struct Passage {
 impl Verdict {
     /// Nobody was asked who asks.
     pub(crate) fn refused(rule: Option<Arc<Rule>>, refusal: Refusal) -> Self {
-        Self { rule, captures: Vec::new(), outcome: Err(refusal), session: None, set_cookies: Vec::new() }
+        Self {
+            rule,
+            captures: Vec::new(),
+            outcome: Err(refusal),
+            session: None,
+            set_cookies: Vec::new(),
+            unasked: None,
+        }
     }
 }
 
@@ -69,30 +99,140 @@ pub async fn judge(policy: &Policy, request: &RequestView<'_>, who: &WhoAsks<'_>
         Found::Ambiguous(ambiguous) => return Verdict::refused(None, Refusal::Ambiguous(ambiguous)),
     };
     let credentials = Credentials::find(request.headers(), &policy.sources);
-    let mut resolved = match (needs(rule, who.presents(&credentials)), who) {
-        (Need::Nothing, _) => Resolved::from(Answer::fresh(Caller::Anonymous)),
-        (Need::Caller { within }, who) => who.resolve(&credentials, within, rule).await,
-    };
-    let mut decision = decide(rule, &resolved.answer, &scope(&resolved.answer, request, &captures), SystemTime::now());
-    if matches!(decision, Decision::AskAnew) {
-        let set_cookies = std::mem::take(&mut resolved.set_cookies);
-        resolved = who.resolve(&credentials, Some(FRESH), rule).await;
-        resolved.set_cookies.extend(set_cookies);
-        // An answer that had to be waited for longer than that is still the newest there can be.
-        resolved.answer.age = Duration::ZERO;
-        decision = decide(rule, &resolved.answer, &scope(&resolved.answer, request, &captures), SystemTime::now());
-    }
-    let outcome = match decision {
-        Decision::Permit(permit) => {
-            let stamps = resolved.stamps(policy, &permit, &scope(&resolved.answer, request, &captures));
-            Ok(Passage { permit, stamps })
+    let inquiry = Inquiry { rule, request, captures: &captures, credentials: &credentials, who };
+    let mut within = None;
+    let mut set_cookies = Vec::new();
+    // Twice at most: what is asked anew is as new as can be.
+    loop {
+        let mut asker = inquiry.caller(within).await;
+        set_cookies.extend(asker.resolved.take_cookies());
+        if within.is_some() {
+            asker.evidence.settle();
         }
-        Decision::Refuse(refusal) => Err(refusal),
-        // The second answer is fresh by construction; were it not, nobody may pass on it.
-        Decision::AskAnew => Err(Refusal::Outage),
-    };
-    let session = resolved.answer.caller.session().cloned();
-    Verdict { rule: Some(Arc::clone(rule)), captures, outcome, session, set_cookies: resolved.set_cookies }
+        let (decision, unasked) = inquiry.decide(&mut asker.evidence, within).await;
+        let outcome = match decision {
+            Decision::AskAnew if within.is_none() => {
+                within = Some(FRESH);
+                continue;
+            }
+            Decision::Permit(permit) => {
+                let stamps = asker.resolved.stamps(policy, &permit, &asker.evidence.scope(rule, request, &captures));
+                Ok(Passage { permit, stamps })
+            }
+            Decision::Refuse(refusal) => Err(refusal),
+            // The evidence was settled and heard out; were it not, nobody may pass on it.
+            Decision::Ask(_) | Decision::AskAnew => Err(Refusal::Undecided),
+        };
+        let session = asker.evidence.answer.caller.session().cloned();
+        let rule = Some(Arc::clone(rule));
+        return Verdict { rule, captures, outcome, session, set_cookies, unasked };
+    }
+}
+
+/// What is found out about one request.
+struct Inquiry<'i, 'r> {
+    rule: &'i Arc<Rule>,
+    request: &'i RequestView<'r>,
+    captures: &'i Captured,
+    credentials: &'i Credentials<'r>,
+    who: &'i WhoAsks<'i>,
+}
+
+/// Who asks, as far as it was found out.
+struct Asker {
+    evidence: Evidence,
+    resolved: Resolved,
+}
+
+impl<'i, 'r> Inquiry<'i, 'r> {
+    /// Asks the rule's authenticators, in their order, who asks; by answers that are no older than `within`.
+    async fn caller(&self, within: Option<Duration>) -> Asker {
+        let mut from = 0;
+        while asks_who(self.rule)
+            && let Some((number, presented)) = self.presented(from)
+        {
+            let resolved = self.resolve(&presented, within).await;
+            let is_last = self.rule.authenticate.get(number).is_none_or(|one| one.on_invalid() == OnInvalid::Refuse)
+                || self.presented(number + 1).is_none();
+            if is_last || !matches!(resolved.answer.caller, Caller::Rejected) {
+                return Asker { evidence: Evidence::new(resolved.answer.clone(), Some(number)), resolved };
+            }
+            from = number + 1;
+        }
+        let answer = Answer::fresh(Caller::Anonymous);
+        Asker { evidence: Evidence::new(answer.clone(), None), resolved: answer.into() }
+    }
+
+    fn presented(&self, from: usize) -> Option<(usize, Presented<'i, 'r>)> {
+        match self.who {
+            WhoAsks::Parties(_) => presented(self.rule, self.request.headers(), self.credentials, from),
+            // What is supposed stands for a credential of its kind.
+            WhoAsks::Supposed(supposed) => supposed.presented(self.rule, from),
+        }
+    }
+
+    async fn resolve(&self, presented: &Presented<'_, '_>, within: Option<Duration>) -> Resolved {
+        match (self.who, presented) {
+            (WhoAsks::Parties(parties), Presented::Session(credentials)) => {
+                let within = [within, self.rule.checked_within()].into_iter().flatten().min();
+                parties.sessions.resolve(credentials, within, self.rule.reads_facts()).await
+            }
+            (WhoAsks::Parties(parties), Presented::Token { token, issuer }) => {
+                let within = [within, self.rule.checked_within()].into_iter().flatten().min();
+                parties.tokens.resolve(issuer, token, within).await.into()
+            }
+            (WhoAsks::Supposed(supposed), _) => Answer::fresh(supposed.caller.clone()).into(),
+        }
+    }
+
+    /// Decides, asking others for as long as the decision rests on them.
+    async fn decide(&self, evidence: &mut Evidence, within: Option<Duration>) -> (Decision, Option<Arc<Service>>) {
+        loop {
+            match decide(self.rule, evidence, self.request, self.captures, SystemTime::now()) {
+                Decision::Ask(question) => {
+                    let reply = match self.who {
+                        WhoAsks::Parties(parties) => parties.services.ask(&question, within).await,
+                        WhoAsks::Supposed(supposed) => match supposed.replies.get(&question.service.name) {
+                            Some(reply) => reply.clone(),
+                            None => return (Decision::Refuse(Refusal::Undecided), Some(question.service)),
+                        },
+                    };
+                    evidence.hear(self.rule, &reply);
+                    if within.is_some() {
+                        evidence.settle();
+                    }
+                }
+                decision => return (decision, None),
+            }
+        }
+    }
+}
+
+impl Supposed {
+    /// Nothing is known of anyone but the caller.
+    pub fn caller(caller: Caller) -> Self {
+        Self { caller, replies: HashMap::new() }
+    }
+
+    fn presented<'i, 'r>(&self, rule: &'i Rule, from: usize) -> Option<(usize, Presented<'i, 'r>)> {
+        rule.authenticate.iter().enumerate().skip(from).find_map(|(number, authenticator)| {
+            match (&self.caller, authenticator) {
+                (Caller::Anonymous, _) | (_, Authenticator::Anonymous { .. }) => None,
+                (Caller::Token(_), Authenticator::Token { issuer, .. }) => {
+                    Some((number, Presented::Token { token: b"", issuer }))
+                }
+                (
+                    Caller::Known(_) | Caller::Rejected | Caller::StepUpNeeded | Caller::Unknown(_),
+                    Authenticator::Session { .. },
+                ) => Some((number, Presented::Session(Credentials::default()))),
+                (Caller::Token(_), Authenticator::Session { .. })
+                | (
+                    Caller::Known(_) | Caller::Rejected | Caller::StepUpNeeded | Caller::Unknown(_),
+                    Authenticator::Token { .. },
+                ) => None,
+            }
+        })
+    }
 }
 
 /// What a browser's preflight is answered.
@@ -124,21 +264,4 @@ pub fn preflight(policy: &Policy, request: &RequestView<'_>) -> Option<Preflight
 
 fn method_not_listed(allow: &Methods) -> Refusal {
     Refusal::MethodNotListed(HeaderValue::try_from(allow.to_string()).unwrap_or(HeaderValue::from_static("")))
-}
-
-impl WhoAsks<'_> {
-    /// Whether there is anything to ask about. A supposed session stands for a credential.
-    fn presents(&self, credentials: &Credentials<'_>) -> bool {
-        match self {
-            Self::Sessions(_) => !credentials.is_empty(),
-            Self::Supposed(answer) => !matches!(answer.caller, Caller::Anonymous),
-        }
-    }
-
-    async fn resolve(&self, credentials: &Credentials<'_>, within: Option<Duration>, rule: &Rule) -> Resolved {
-        match self {
-            Self::Sessions(sessions) => sessions.resolve(credentials, within, rule.reads_facts()).await,
-            Self::Supposed(answer) => Resolved::from(answer.clone()),
-        }
-    }
 }

@@ -46,7 +46,11 @@ pub mod decision;
 
 pub mod telemetry;
 
+pub mod services;
+
 pub mod sessions;
+
+pub mod tokens;
 
 pub mod gate;
 

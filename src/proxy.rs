@@ -39,15 +39,15 @@ pub use respond::{Place, RefusalContext, Response, respond};
 pub(crate) use upstream::Pools;
 
 use crate::decision::policy::Policy;
+use crate::gate::Parties;
 use crate::proxy::settings::Settings;
-use crate::sessions::Sessions;
 use crate::telemetry::Metrics;
 use crate::ui::Pages;
 
 /// All that the shell needs to answer requests. One per process; a reload swaps the policy inside.
 pub(crate) struct Gateway {
     pub(crate) policy: Arc<ArcSwap<Policy>>,
-    pub(crate) sessions: Sessions,
+    pub(crate) parties: Parties,
     pub(crate) pools: Arc<Pools>,
     pub(crate) metrics: Arc<Metrics>,
     /// The sign-in pages, where they are on.

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use crate::config::{Config, Settings, UiSettings, UiTheme};
 use crate::decision::policy::Policy;
 use crate::decision::rule::Target;
+use crate::gate::Parties;
 use crate::ops::decisions::{Decisions, ext_authz_router, forward_auth_router};
 use crate::ops::readiness::Readiness;
 use crate::ops::{self, OpsState};
@@ -29,9 +30,11 @@ use crate::proxy::listener::{Certificate, TlsError, serve};
 use crate::proxy::{Gateway, InFlight, Pools};
 use crate::server::drain::{Drain, Stop};
 use crate::server::listeners::{Addresses, Listeners, answer};
+use crate::services::Services;
 use crate::sessions::Sessions;
 use crate::sessions::whoami::ClientError;
 use crate::telemetry::Metrics;
+use crate::tokens::Tokens;
 use crate::ui::{self, Pages};
 
 /// Why the gateway does not start.
@@ -56,6 +59,8 @@ pub struct Control {
     runtime: tokio::runtime::Handle,
     settings: Arc<ArcSwap<Settings>>,
     pub sessions: Sessions,
+    tokens: Tokens,
+    services: Services,
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
     stop: watch::Sender<Stop>,
@@ -95,6 +100,8 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         pages: Arc::new(ArcSwapOption::from_pointee(pages(&policy, &settings)?)),
         runtime: runtime.handle().clone(),
         sessions: Sessions::new(settings.sessions.clone(), Arc::clone(&metrics))?,
+        tokens: Tokens::default(),
+        services: Services::default(),
         readiness: Arc::new(Readiness::default()),
         stop: watch::Sender::new(Stop::NotYet),
         policy: Arc::new(ArcSwap::from_pointee(policy)),
@@ -222,6 +229,11 @@ impl Control {
         self.policy.load().generation
     }
 
+    /// All who can be asked while a request is decided.
+    fn parties(&self) -> Parties {
+        Parties { sessions: self.sessions.clone(), tokens: self.tokens.clone(), services: self.services.clone() }
+    }
+
     /// Makes ready what requests of `policy` will need.
     fn prepare(&self, policy: &Policy) {
         let rules = || policy.reserved.iter().chain(&policy.rules);
@@ -244,7 +256,7 @@ impl Control {
         let in_flight = InFlight::default();
         let gateway = Gateway {
             policy: Arc::clone(&self.policy),
-            sessions: self.sessions.clone(),
+            parties: self.parties(),
             pools: Arc::clone(&self.pools),
             metrics: Arc::clone(&self.metrics),
             pages: Arc::clone(&self.pages),
@@ -253,7 +265,7 @@ impl Control {
         };
         let decisions = Decisions {
             policy: Arc::clone(&self.policy),
-            sessions: self.sessions.clone(),
+            parties: self.parties(),
             metrics: Arc::clone(&self.metrics),
             in_flight: in_flight.clone(),
             settings: Arc::new(settings.decisions.clone()),

@@ -285,6 +285,11 @@ impl Shared {
 }
 
 impl Resolved {
+    /// The session cookies for the client, once.
+    pub fn take_cookies(&mut self) -> Vec<HeaderValue> {
+        std::mem::take(&mut self.set_cookies)
+    }
+
     fn known(entry: Arc<Entry>, age: Duration, mut set_cookies: Vec<HeaderValue>) -> Self {
         set_cookies.extend(entry.take_cookies());
         Self {

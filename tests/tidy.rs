@@ -4,18 +4,20 @@ use std::fs;
 use std::path::Path;
 
 /// Who may import whom, from the core outwards: nobody imports what stands below. `module::part` allows that part alone.
-const MODULES: [(&str, &[&str]); 11] = [
+const MODULES: [(&str, &[&str]); 13] = [
     ("decision", &[]),
     ("telemetry", &["decision"]),
-    ("sessions", &["decision", "telemetry"]),
-    ("gate", &["decision", "sessions"]),
+    ("services", &["decision", "telemetry"]),
+    ("sessions", &["decision", "services", "telemetry"]),
+    ("tokens", &["decision", "services", "telemetry"]),
+    ("gate", &["decision", "services", "sessions", "tokens"]),
     ("ui", &[]),
     ("proxy", &["decision", "gate", "sessions", "telemetry", "ui"]),
-    ("ops", &["decision", "gate", "proxy", "sessions", "telemetry"]),
+    ("ops", &["decision", "gate", "proxy", "services", "sessions", "telemetry", "tokens"]),
     ("config", &["decision", "ops::settings", "proxy::settings", "sessions::settings", "ui::settings"]),
     // It stands in for a server on another machine, so it shares nothing with whoever asks it.
     ("dev", &[]),
-    ("server", &["config", "decision", "gate", "ops", "proxy", "sessions", "telemetry", "ui"]),
+    ("server", &["config", "decision", "gate", "ops", "proxy", "services", "sessions", "telemetry", "tokens", "ui"]),
     ("cli", &["config", "decision", "dev", "gate", "ops", "proxy", "server", "sessions", "telemetry", "ui"]),
 ];
 

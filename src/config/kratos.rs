@@ -21,7 +21,7 @@ use crate::decision::index::Entry;
 use crate::decision::path::Allow;
 use crate::decision::pattern::{HostPattern, Methods, PathPattern, Schemes};
 use crate::decision::policy::IdentityHeader;
-use crate::decision::rule::{Access, OnRefusal, Rule, Target};
+use crate::decision::rule::{Access, Rule, Target};
 use crate::decision::upstream::{Balance, EndpointScheme, Timeouts, Upstream};
 use crate::sessions;
 
@@ -187,16 +187,7 @@ fn built_in(id: &str, hosts: &[HostPattern], paths: &[String], target: Target) -
         },
         path_marks: Vec::new(),
         host_marks: Vec::new(),
-        rule: Rule {
-            id: id.into(),
-            access: Access::Public,
-            when: None,
-            headers: Vec::new(),
-            on_refusal: OnRefusal::Auto,
-            forward_credentials: false,
-            cors: None,
-            target: Some(target),
-        },
+        rule: Rule { target: Some(target), ..Rule::new(id, Access::Public) },
     })
 }
 

@@ -16,7 +16,7 @@ use crate::decision::expression::Expression;
 use crate::decision::index::Entry;
 use crate::decision::path::Allow;
 use crate::decision::pattern::{Methods, PathPattern, Schemes};
-use crate::decision::rule::{Access, Demands, OnOutage, OnRefusal, Rule, Target};
+use crate::decision::rule::{Access, Demands, OnOutage, Rule, Target};
 
 /// A rule, and where in the files it stands.
 pub(crate) struct Draft {
@@ -62,14 +62,8 @@ impl Rules {
             path_marks: Vec::new(),
             host_marks: Vec::new(),
             rule: Rule {
-                id,
-                access: Access::Deny,
-                when: None,
                 headers: fields.get("headers").map(|node| headers(decoder, node)).unwrap_or_default(),
-                on_refusal: OnRefusal::default(),
-                forward_credentials: false,
-                cors: None,
-                target: None,
+                ..Rule::new(&id, Access::Deny)
             },
         };
         let faults = decoder.report.count();

@@ -54,8 +54,13 @@ impl<'a> Credential<'a> {
 
     /// A service's own API token travels as a Bearer too; Kratos' are told apart by their prefix.
     pub fn is_marked_session_token(&self) -> bool {
-        self.secret().starts_with(SESSION_TOKEN_PREFIX)
+        is_marked_session_token(self.secret())
     }
+}
+
+/// Whether a token begins as Kratos' do.
+pub fn is_marked_session_token(token: &[u8]) -> bool {
+    token.starts_with(SESSION_TOKEN_PREFIX)
 }
 
 impl fmt::Debug for Credential<'_> {
@@ -101,6 +106,16 @@ impl<'a> Credentials<'a> {
 
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
+    }
+
+    /// Without a Bearer that does not look like one of Kratos', for rules that take other tokens too.
+    #[must_use]
+    pub fn without_foreign_bearer(&self) -> Self {
+        let is_own = |credential: &&Credential<'a>| match credential {
+            Credential::Bearer(_) => credential.is_marked_session_token(),
+            Credential::Cookie { .. } | Credential::Token(_) => true,
+        };
+        Self { all: self.all.iter().filter(is_own).copied().collect() }
     }
 
     /// Every credential, also those that Kratos would not look at for whoami (its logout has another order).

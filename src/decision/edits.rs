@@ -7,8 +7,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use smallvec::SmallVec;
 
+use crate::decision::authenticate::{Authenticator, Carried};
 use crate::decision::credentials::{Credential, Credentials, SESSION_TOKEN, Sources, bearer_token, is_session_cookie};
-use crate::decision::decide::Permit;
+use crate::decision::decide::{Passing, Permit};
 use crate::decision::names::FoldedNames;
 use crate::decision::policy::Policy;
 use crate::decision::rule::Target;
@@ -27,6 +28,14 @@ pub struct Stamp {
 pub enum Edit {
     Remove(HeaderName),
     Set { name: HeaderName, spelling: Arc<str>, value: HeaderValue },
+}
+
+impl Edit {
+    fn is_about(&self, header: &HeaderName) -> bool {
+        match self {
+            Self::Remove(name) | Self::Set { name, .. } => name == header,
+        }
+    }
 }
 
 /// The names that no client may send, on any rule of the policy.
@@ -52,27 +61,49 @@ pub type Edits = SmallVec<[Edit; 8]>;
 
 /// Whom a request goes to, as far as its head is concerned.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Toward {
+pub enum Toward<'p> {
     /// Kratos, or our own pages that ask it: they get every credential.
     Kratos,
     /// A service, which gets none but, where it is `forwarded`, the one that `decided`.
-    Service { decided: bool, forwarded: bool },
+    Service { decided: Decider<'p>, forwarded: bool },
 }
 
-impl Toward {
-    pub fn of(permit: &Permit) -> Self {
+/// What let a request pass.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Decider<'p> {
+    Nobody,
+    Session,
+    /// A token, carried there.
+    Token(&'p Carried),
+}
+
+impl<'p> Toward<'p> {
+    pub fn of(permit: &'p Permit) -> Self {
         match permit.target() {
             Some(Target::Kratos(_) | Target::Pages) => Self::Kratos,
             Some(Target::Service(_)) | None => {
-                Self::Service { decided: permit.session().is_some(), forwarded: permit.rule().forward_credentials }
+                Self::Service { decided: Decider::of(permit), forwarded: permit.rule().forward_credentials }
             }
+        }
+    }
+}
+
+impl<'p> Decider<'p> {
+    fn of(permit: &'p Permit) -> Self {
+        match permit.caller() {
+            Passing::Session(_) => Self::Session,
+            Passing::Token(_, by) => match permit.rule().authenticate.get(*by) {
+                Some(Authenticator::Token { issuer, .. }) => Self::Token(&issuer.carried),
+                Some(Authenticator::Anonymous { .. } | Authenticator::Session { .. }) | None => Self::Nobody,
+            },
+            Passing::Unnamed => Self::Nobody,
         }
     }
 }
 
 /// What changes in a permitted request's head: what a client may not say goes first, then its credentials, then what
 /// the gateway says is set.
-pub fn edits(policy: &Policy, headers: &HeaderMap, toward: Toward, stamps: &[Stamp]) -> Edits {
+pub fn edits(policy: &Policy, headers: &HeaderMap, toward: Toward<'_>, stamps: &[Stamp]) -> Edits {
     let mut edits = Edits::new();
     let unwelcome = |name: &&HeaderName| policy.owned.stamped.contains(name) || policy.forwarding.contains(name);
     edits.extend(headers.keys().filter(unwelcome).cloned().map(Edit::Remove));
@@ -80,8 +111,11 @@ pub fn edits(policy: &Policy, headers: &HeaderMap, toward: Toward, stamps: &[Sta
         Toward::Kratos => edits.extend(join_cookies(headers)),
         Toward::Service { decided, forwarded } => {
             let found = Credentials::find(headers, &policy.sources);
-            let decided = found.deciding().filter(|_| decided);
-            remove_credentials(&mut edits, headers, &policy.sources, decided, forwarded);
+            let session = found.deciding().filter(|_| decided == Decider::Session);
+            remove_credentials(&mut edits, headers, &policy.sources, session, forwarded);
+            if let (Decider::Token(carried), false) = (decided, forwarded) {
+                remove_token(&mut edits, headers, carried);
+            }
         }
     }
     edits.extend(stamps.iter().map(|stamp| Edit::Set {
@@ -121,6 +155,28 @@ fn remove_credentials(
         }
     }
     edits.extend(cookie_edit(headers, sources, kept));
+}
+
+/// Takes the token that decided from the head.
+fn remove_token(edits: &mut Edits, headers: &HeaderMap, carried: &Carried) {
+    match carried {
+        Carried::Bearer => edits.push(Edit::Remove(AUTHORIZATION)),
+        Carried::Header(name) => edits.push(Edit::Remove(name.clone())),
+        Carried::Cookie(name) => {
+            // What was already done about cookies is done again, with this one more.
+            let sources = Sources { session_token: false, bearer: false, cookies: vec![name.clone()] };
+            let done = edits.iter().rposition(|edit| edit.is_about(&COOKIE));
+            let current = match done.map(|at| edits.remove(at)) {
+                Some(Edit::Set { value, .. }) => HeaderMap::from_iter([(COOKIE, value)]),
+                Some(Edit::Remove(_)) => HeaderMap::new(),
+                None => headers.get_all(COOKIE).iter().map(|value| (COOKIE, value.clone())).collect(),
+            };
+            edits.push(cookie_edit(&current, &sources, None).unwrap_or_else(|| match current.get(COOKIE) {
+                Some(value) => Edit::Set { name: COOKIE, spelling: "Cookie".into(), value: value.clone() },
+                None => Edit::Remove(COOKIE),
+            }));
+        }
+    }
 }
 
 /// One Cookie header without the session cookies, or none; nothing where the head has nothing to change.
@@ -194,11 +250,12 @@ mod tests {
 
     /// The edits toward a service in words.
     fn edited(headers: &[(&'static str, &'static str)], decided: bool, forwarded: bool) -> Vec<String> {
+        let decided = if decided { Decider::Session } else { Decider::Nobody };
         edited_toward(Toward::Service { decided, forwarded }, headers, &[])
     }
 
     fn edited_toward(
-        toward: Toward,
+        toward: Toward<'_>,
         headers: &[(&'static str, &'static str)],
         stamps: &[(&'static str, &'static str)],
     ) -> Vec<String> {
@@ -278,7 +335,7 @@ mod tests {
             ("cookie", "c=d"),
         ];
         let stamps = [("X-User-Id", "ann"), ("X-Plan", "gold")];
-        let service = Toward::Service { decided: true, forwarded: false };
+        let service = Toward::Service { decided: Decider::Session, forwarded: false };
         assert_eq!(
             edited_toward(service, &headers, &stamps),
             ["-x_user_id", "-x-forwarded-for", "Cookie=a=b; c=d", "X-User-Id=ann", "X-Plan=gold"]

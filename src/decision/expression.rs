@@ -4,12 +4,11 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use cel::common::ast::{EntryExpr, Expr, LiteralValue};
-use cel::common::types::{CelMap, CelMapKey, CelNull, CelString};
-use cel::common::value::{CowVal, Val};
-use cel::context::VariableResolver;
 use cel::{Context, Env, IdedExpr, Program, Value};
 
-use crate::decision::request::RequestView;
+mod scope;
+
+pub use scope::{Facts, Scope, Told};
 
 /// The longest expression accepted, in bytes: the parser recurses over chains of operators.
 pub const MAX_LENGTH: usize = 2048;
@@ -21,7 +20,7 @@ const MAX_NESTING: usize = 32;
 /// How deep `all`, `exists`, `map` and `filter` may nest: each level multiplies the time by the length of a list.
 const MAX_LOOPS: usize = 2;
 /// What an expression may name.
-pub const ROOTS: [&str; 3] = ["session", "identity", "request"];
+pub const ROOTS: [&str; 6] = ["session", "identity", "subject", "claims", "context", "request"];
 
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
@@ -39,6 +38,8 @@ pub struct Reads {
     pub session: bool,
     /// It names `request`: its value differs from one request to the next.
     pub request: bool,
+    /// It names `context`, which others were asked for.
+    pub context: bool,
     /// It reads `traits`, which users edit themselves.
     pub traits: bool,
 }
@@ -62,8 +63,23 @@ pub enum ExpressionError {
     TooDeep,
     #[error("the expression nests more than {MAX_LOOPS} of `all`, `exists`, `exists_one`, `filter`, `map`")]
     TooManyLoops,
-    #[error("unknown name `{name}`: an expression may read `session`, `identity` and `request`")]
+    #[error(
+        "unknown name `{name}`: an expression may read `session`, `identity`, `subject`, `claims`, `context` and `request`"
+    )]
     UnknownName { name: String },
+}
+
+impl Reads {
+    /// What both read.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            session: self.session || other.session,
+            request: self.request || other.request,
+            context: self.context || other.context,
+            traits: self.traits || other.traits,
+        }
+    }
 }
 
 impl ExpressionError {
@@ -152,7 +168,7 @@ impl Expression {
         matches!(self.value(scope), Some(Value::Bool(true)))
     }
 
-    /// The value as text for a header: strings as they are, all else as JSON; null and errors are nothing.
+    /// The value as text: strings as they are, all else as JSON; null and errors are nothing.
     pub fn text(&self, scope: &Scope<'_>) -> Option<String> {
         match self.value(scope)? {
             Value::Null => None,
@@ -161,7 +177,8 @@ impl Expression {
         }
     }
 
-    fn value(&self, scope: &Scope<'_>) -> Option<Value> {
+    /// The value itself; errors are nothing.
+    pub fn value(&self, scope: &Scope<'_>) -> Option<Value> {
         let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
         context.set_variable_resolver(scope);
         self.program.execute(&context).ok()
@@ -271,6 +288,8 @@ impl Survey {
             _ if self.bound.iter().any(|bound| bound == name) => {}
             "session" | "identity" => self.reads.session = true,
             "request" => self.reads.request = true,
+            "context" => self.reads.context = true,
+            "claims" | "subject" => {}
             // Names of types are values in CEL: `type(x) == string`.
             "bool" | "bytes" | "double" | "int" | "list" | "map" | "null_type" | "string" | "type" | "uint" => {}
             _ => self.unknown = self.unknown.take().or_else(|| Some(name.to_owned())),
@@ -279,8 +298,8 @@ impl Survey {
 
     fn field(&mut self, field: &str, of: &IdedExpr) {
         match field {
-            // What clients send may be called anything.
-            _ if root(of) == Some("request") => {}
+            // What clients send may be called anything, and so may what others tell.
+            _ if matches!(root(of), Some("claims" | "context" | "request")) => {}
             "traits" => self.reads.traits = true,
             "metadata_admin" | "credentials" => {
                 self.never_told = self.never_told.take().or_else(|| Some(field.to_owned()));
@@ -302,80 +321,6 @@ fn root(node: &IdedExpr) -> Option<&str> {
         | Expr::Map(_)
         | Expr::Struct(_)
         | Expr::Comprehension(_) => None,
-    }
-}
-
-/// The session as expressions read it.
-pub struct Facts {
-    session: Box<dyn Val>,
-    identity: Box<dyn Val>,
-}
-
-impl Facts {
-    /// Takes the whole session, and its identity apart.
-    pub fn new(session: Value, identity: Value) -> Option<Self> {
-        Some(Self { session: session.try_into().ok()?, identity: identity.try_into().ok()? })
-    }
-}
-
-static NULL: CelNull = CelNull;
-
-/// What the expressions of one request can see.
-pub struct Scope<'r> {
-    facts: Option<&'r Facts>,
-    request: Option<&'r RequestView<'r>>,
-    captures: &'r [(Box<str>, Box<str>)],
-}
-
-impl<'r> Scope<'r> {
-    pub fn new(facts: Option<&'r Facts>, request: &'r RequestView<'r>, captures: &'r [(Box<str>, Box<str>)]) -> Self {
-        Self { facts, request: Some(request), captures }
-    }
-
-    /// A scope for expressions that read the session alone.
-    pub fn of_session(facts: Option<&'r Facts>) -> Self {
-        Self { facts, request: None, captures: &[] }
-    }
-
-    fn request(&self) -> Option<CelMap<'r>> {
-        let request = self.request?;
-        let captures = self.captures.iter().map(|(name, value)| (key(name), text(value))).collect();
-        let mut headers = std::collections::HashMap::<CelMapKey<'_>, Box<dyn Val>>::new();
-        for name in request.headers().keys() {
-            // A repeated header is read whole, as a list: whichever of its values a service goes by was seen here.
-            let values = request.headers().get_all(name).iter().map(|value| value.to_str());
-            if let Ok(values) = values.collect::<Result<Vec<_>, _>>() {
-                headers.insert(key(name.as_str()), text(&values.join(", ")));
-            }
-        }
-        let map = std::collections::HashMap::<CelMapKey<'_>, Box<dyn Val>>::from([
-            (key("method"), text(request.method().as_str())),
-            (key("host"), text(request.host().name())),
-            (key("path"), text(request.decoded_path())),
-            (key("query"), text(request.query().unwrap_or_default())),
-            (key("headers"), Box::new(CelMap::from(headers)) as Box<dyn Val>),
-            (key("captures"), Box::new(CelMap::from(std::collections::HashMap::from_iter::<Vec<_>>(captures)))),
-        ]);
-        Some(CelMap::from(map))
-    }
-}
-
-fn key(name: &str) -> CelMapKey<'static> {
-    CelMapKey::from(name.to_owned())
-}
-
-fn text(value: &str) -> Box<dyn Val> {
-    Box::new(CelString::from(value.to_owned()))
-}
-
-impl VariableResolver for Scope<'_> {
-    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
-        match variable {
-            "session" => Some(self.facts.map_or(CowVal::Borrowed(&NULL), |facts| CowVal::Borrowed(&*facts.session))),
-            "identity" => Some(self.facts.map_or(CowVal::Borrowed(&NULL), |facts| CowVal::Borrowed(&*facts.identity))),
-            "request" => Some(self.request().map_or(CowVal::Borrowed(&NULL), CowVal::owned)),
-            _ => None,
-        }
     }
 }
 

@@ -31,6 +31,8 @@ pub enum Refusal {
     StepUp,
     /// Kratos asks for patience; its `Retry-After`.
     Throttled(Option<HeaderValue>),
+    /// Somebody else who decides could not be asked.
+    Undecided,
     /// The body is longer than it may be.
     TooLarge,
     /// The client took too long to send the request.
@@ -56,7 +58,7 @@ impl Refusal {
             Self::LogIn => StatusCode::UNAUTHORIZED,
             Self::MethodNotListed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoRule => StatusCode::NOT_FOUND,
-            Self::Outage => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Outage | Self::Undecided => StatusCode::SERVICE_UNAVAILABLE,
             Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -84,6 +86,7 @@ impl Refusal {
             Self::TooLarge => "body_too_large",
             Self::TooSlow => "request_timeout",
             Self::HeadTooLarge => "header_too_large",
+            Self::Undecided => "decision_unavailable",
             Self::Unverified => "session_verified_address_required",
             Self::UpstreamFailed => "upstream_unavailable",
             Self::UpstreamTimedOut => "upstream_timeout",
@@ -91,10 +94,11 @@ impl Refusal {
     }
 
     /// Every id, for metrics that want to be there before the first refusal.
-    pub const IDS: [&str; 18] = [
+    pub const IDS: [&str; 19] = [
         "ambiguous_request",
         "body_too_large",
         "cross_origin_not_allowed",
+        "decision_unavailable",
         "forbidden",
         "header_too_large",
         "internal_error",

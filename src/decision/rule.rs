@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::decision::authenticate::{Authenticator, OnInvalid};
+use crate::decision::call::{Check, Enrichment};
 use crate::decision::cors::Cors;
 use crate::decision::expression::Expression;
 use crate::decision::session::Aal;
@@ -13,9 +15,15 @@ use crate::decision::upstream::Upstream;
 #[derive(Debug)]
 pub struct Rule {
     pub id: Box<str>,
+    /// Who can vouch for a caller, in the order in which they are looked at.
+    pub authenticate: Vec<Authenticator>,
     pub access: Access,
+    /// What is asked about the caller before anything reads `context`.
+    pub enrich: Vec<Enrichment>,
     /// A condition that must hold besides; it sees a null session where there is none.
     pub when: Option<Expression>,
+    /// Those who must agree too, in the order in which they are asked.
+    pub authorize: Vec<Check>,
     pub headers: Vec<HeaderTemplate>,
     pub on_refusal: OnRefusal,
     /// The service also gets the one credential that decided.
@@ -52,6 +60,13 @@ pub struct Demands {
     pub verified: bool,
 }
 
+impl Demands {
+    /// Whether they ask for what only a session can have.
+    pub fn exceed_a_session(&self) -> bool {
+        *self != Self { checked_within: self.checked_within, ..Self::default() }
+    }
+}
+
 /// What happens on an optional rule when a credential could not be judged.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum OnOutage {
@@ -85,10 +100,29 @@ pub enum Target {
 }
 
 impl Rule {
+    /// A rule that says nothing beyond who may pass.
+    pub fn new(id: &str, access: Access) -> Self {
+        Self {
+            id: id.into(),
+            authenticate: vec![Authenticator::Session { on_invalid: OnInvalid::default() }],
+            access,
+            enrich: Vec::new(),
+            when: None,
+            authorize: Vec::new(),
+            headers: Vec::new(),
+            on_refusal: OnRefusal::default(),
+            forward_credentials: false,
+            cors: None,
+            target: None,
+        }
+    }
+
     /// Whether deciding or rendering this rule needs the session's facts, beyond the fields every session has.
     pub fn reads_facts(&self) -> bool {
         self.when.as_ref().is_some_and(|when| when.reads().session)
             || self.headers.iter().any(|header| header.reads().session)
+            || self.enrich.iter().any(|enrichment| enrichment.call.reads().session)
+            || self.authorize.iter().any(|check| check.reads().session)
     }
 
     /// How old an answer of Kratos may be for this rule.

@@ -8,6 +8,7 @@ use http::HeaderValue;
 use uuid::Uuid;
 
 use crate::decision::expression::Facts;
+use crate::decision::token::Token;
 
 /// How strongly a session was authenticated. Kratos never gives more than two factors.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
@@ -61,18 +62,20 @@ impl fmt::Debug for Session {
 
 /// Who asks.
 ///
-/// Five cases, and not an `Option`: "no credential", "refused" and "could not be asked" must never be mixed up.
+/// Six cases, and not an `Option`: "no credential", "refused" and "could not be asked" must never be mixed up.
 #[derive(Clone, Debug)]
 pub enum Caller {
     /// The request carries no credential.
     Anonymous,
     /// Kratos vouched for this session.
     Known(Arc<Session>),
+    /// An issuer vouched for this token.
+    Token(Arc<Token>),
     /// Kratos refused the credential.
     Rejected,
     /// Kratos knows the session and demands a second factor before it says more.
     StepUpNeeded,
-    /// Kratos could not be asked.
+    /// Whoever must be asked could not be.
     Unknown(Outage),
 }
 
@@ -81,21 +84,23 @@ impl Caller {
     pub fn session(&self) -> Option<&Arc<Session>> {
         match self {
             Self::Known(session) => Some(session),
-            Self::Anonymous | Self::Rejected | Self::StepUpNeeded | Self::Unknown(_) => None,
+            Self::Anonymous | Self::Rejected | Self::StepUpNeeded | Self::Token(_) | Self::Unknown(_) => None,
         }
     }
 }
 
-/// Why Kratos could not be asked.
+/// Why nobody could be asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Outage {
-    /// It is away, too slow, or answers nonsense.
+    /// The issuer of a token is away, or its keys are.
+    Issuer,
+    /// Kratos is away, too slow, or answers nonsense.
     Away,
-    /// It asks for patience; its `Retry-After` as it came.
+    /// Kratos asks for patience; its `Retry-After` as it came.
     Throttled(Option<HeaderValue>),
 }
 
-/// A caller, and how long ago Kratos said so.
+/// A caller, and how long ago somebody vouched for it.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub caller: Caller,

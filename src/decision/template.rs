@@ -1,4 +1,4 @@
-//! Headers that a rule sets: text with holes that the session and the request fill.
+//! Text with holes that the session and the request fill, and headers made of it.
 
 use std::sync::Arc;
 
@@ -6,17 +6,24 @@ use http::{HeaderName, HeaderValue};
 
 use crate::decision::expression::{Expression, ExpressionError, Reads, Scope};
 
+/// Text with holes, each of which holds an expression: `${…}`.
+#[derive(Debug)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
 /// A header whose value is a template.
 #[derive(Debug)]
 pub struct HeaderTemplate {
     name: HeaderName,
     /// The name as the configuration spells it, for people and for HTTP/1 services that care.
     spelling: Arc<str>,
-    parts: Vec<Part>,
+    value: Template,
 }
 
+/// A piece of a template.
 #[derive(Debug)]
-enum Part {
+pub enum Part {
     Hole(Expression),
     Text(Box<str>),
 }
@@ -39,13 +46,12 @@ pub enum TemplateError {
     Unclosed,
 }
 
-impl HeaderTemplate {
-    /// Parses a header's name and the template of its value. `${…}` is a hole, `$${` stands for `${` itself.
+impl Template {
+    /// Parses a text. `${…}` is a hole, `$${` stands for `${` itself.
     ///
     /// # Errors
-    /// Where the name is none, a hole does not compile, or the text cannot be in a header.
-    pub fn parse(spelling: &str, template: &str) -> Result<Self, TemplateError> {
-        let name = HeaderName::try_from(spelling).map_err(|_| TemplateError::Name(spelling.to_owned()))?;
+    /// Where a hole does not compile, or the text has a control character.
+    pub fn parse(template: &str) -> Result<Self, TemplateError> {
         let mut parts = Vec::new();
         let mut text = String::new();
         let mut rest = template;
@@ -73,13 +79,58 @@ impl HeaderTemplate {
             }
         }
         text.push_str(rest);
-        if text.chars().any(char::is_control) {
+        if text.chars().any(char::is_control) || parts.iter().any(Part::has_control) {
             return Err(TemplateError::ControlCharacter);
         }
         if !text.is_empty() || parts.is_empty() {
             parts.push(Part::Text(text.into()));
         }
-        Ok(Self { name, spelling: spelling.into(), parts })
+        Ok(Self { parts })
+    }
+
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// What all holes together read.
+    pub fn reads(&self) -> Reads {
+        let holes = self.parts.iter().filter_map(|part| match part {
+            Part::Hole(expression) => Some(expression.reads()),
+            Part::Text(_) => None,
+        });
+        holes.fold(Reads::default(), Reads::and)
+    }
+
+    /// The text with its holes filled, or nothing where one has no value.
+    pub fn render(&self, scope: &Scope<'_>) -> Option<String> {
+        let mut value = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Hole(expression) => value.push_str(&expression.text(scope)?),
+                Part::Text(text) => value.push_str(text),
+            }
+        }
+        Some(value)
+    }
+}
+
+impl Part {
+    fn has_control(&self) -> bool {
+        match self {
+            Self::Hole(_) => false,
+            Self::Text(text) => text.chars().any(char::is_control),
+        }
+    }
+}
+
+impl HeaderTemplate {
+    /// Parses a header's name and the template of its value.
+    ///
+    /// # Errors
+    /// Where the name is none, a hole does not compile, or the text cannot be in a header.
+    pub fn parse(spelling: &str, template: &str) -> Result<Self, TemplateError> {
+        let name = HeaderName::try_from(spelling).map_err(|_| TemplateError::Name(spelling.to_owned()))?;
+        Ok(Self { name, spelling: spelling.into(), value: Template::parse(template)? })
     }
 
     pub fn name(&self) -> &HeaderName {
@@ -92,29 +143,14 @@ impl HeaderTemplate {
 
     /// What all holes together read.
     pub fn reads(&self) -> Reads {
-        let mut all = Reads::default();
-        for part in &self.parts {
-            if let Part::Hole(expression) = part {
-                let reads = expression.reads();
-                all.session |= reads.session;
-                all.request |= reads.request;
-                all.traits |= reads.traits;
-            }
-        }
-        all
+        self.value.reads()
     }
 
     /// The value, or nothing where a hole has none or a control character would get into the header.
     ///
     /// Such a value is not cleaned: `ad\nmin` must not become `admin`.
     pub fn render(&self, scope: &Scope<'_>) -> Option<HeaderValue> {
-        let mut value = String::new();
-        for part in &self.parts {
-            match part {
-                Part::Hole(expression) => value.push_str(&expression.text(scope)?),
-                Part::Text(text) => value.push_str(text),
-            }
-        }
+        let value = self.value.render(scope)?;
         if value.chars().any(char::is_control) {
             return None;
         }

@@ -30,6 +30,7 @@ use crate::decision::request::RequestView;
 use crate::decision::rule::OnRefusal;
 use crate::decision::rule::Rule;
 use crate::decision::rule::Target;
+use crate::gate::Parties;
 use crate::gate::Passage;
 use crate::gate::Verdict;
 use crate::gate::WhoAsks;
@@ -45,7 +46,6 @@ use crate::proxy::RefusalContext;
 use crate::proxy::RequestId;
 use crate::proxy::Response;
 use crate::proxy::respond;
-use crate::sessions::Sessions;
 use crate::telemetry::Metrics;
 
 pub(crate) use ext_authz::router as ext_authz_router;
@@ -56,7 +56,7 @@ pub(super) use forward_auth::routes as forward_auth_routes;
 #[derive(Clone)]
 pub(crate) struct Decisions {
     pub(crate) policy: Arc<ArcSwap<Policy>>,
-    pub(crate) sessions: Sessions,
+    pub(crate) parties: Parties,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) in_flight: InFlight,
     pub(crate) settings: Arc<settings::Decisions>,
@@ -113,7 +113,7 @@ impl Decisions {
         let policy = self.policy.load_full();
         let request = Request::read(asking, original);
         let verdict = match &request {
-            Ok(request) => judge(&policy, &request.view, &WhoAsks::Sessions(&self.sessions)).await,
+            Ok(request) => judge(&policy, &request.view, &WhoAsks::Parties(&self.parties)).await,
             Err(why) => Verdict::refused(None, Refusal::Ambiguous(*why)),
         };
         let outcome = verdict.outcome.and_then(|passage| match (passage.permit.target(), &request) {

@@ -23,7 +23,6 @@ use crate::decision::request::RequestView;
 use crate::decision::request::Scheme;
 use crate::decision::rule::Access;
 use crate::decision::rule::Rule;
-use crate::decision::session::Answer;
 use crate::decision::session::Caller;
 use crate::decision::session::Outage;
 use crate::gate;
@@ -91,7 +90,7 @@ pub struct Explanation {
 
 #[derive(Debug)]
 enum Outcome {
-    /// Kratos would have to be asked first.
+    /// Kratos, or somebody else who decides, would have to be asked first.
     Ask,
     Permit,
     /// A preflight, which the gateway answers itself.
@@ -156,13 +155,14 @@ pub async fn explain(
     }
     let is_supposed = supposed.is_some();
     let caller = supposed.map_or(Caller::Anonymous, |Supposed(caller)| caller);
-    let verdict = gate::judge(policy, &request, &WhoAsks::Supposed(Answer::fresh(caller))).await;
+    let supposed = gate::Supposed::caller(caller);
+    let verdict = gate::judge(policy, &request, &WhoAsks::Supposed(&supposed)).await;
     let credentials = Credentials::find(&headers, &policy.sources);
     let asks = !is_supposed && verdict.rule.as_ref().is_some_and(|rule| asks_kratos(rule, &credentials));
     let (others, more) = others(policy, &request);
-    let Verdict { rule, captures, outcome, .. } = verdict;
+    let Verdict { rule, captures, outcome, unasked, .. } = verdict;
     let (outcome, edits) = match outcome {
-        _ if asks => (Outcome::Ask, Vec::new()),
+        _ if asks || unasked.is_some() => (Outcome::Ask, Vec::new()),
         Ok(passage) => (Outcome::Permit, changes(policy, &headers, &passage)),
         Err(refusal) => (Outcome::Refuse(refusal), Vec::new()),
     };

@@ -31,7 +31,6 @@ use crate::decision::policy::Login;
 use crate::decision::rule::Access;
 use crate::decision::rule::Demands;
 use crate::decision::rule::OnOutage;
-use crate::decision::rule::OnRefusal;
 use crate::decision::rule::Rule;
 use crate::decision::rule::Target;
 use crate::decision::session::Aal;
@@ -41,9 +40,12 @@ use crate::decision::upstream::Endpoint;
 use crate::decision::upstream::EndpointScheme;
 use crate::decision::upstream::Timeouts;
 use crate::decision::upstream::Upstream;
+use crate::gate::Parties;
 use crate::proxy::InFlight;
+use crate::services::Services;
 use crate::sessions::settings::Settings;
 use crate::telemetry::Outcome;
+use crate::tokens::Tokens;
 
 use super::*;
 
@@ -61,16 +63,7 @@ fn upstream(name: &str) -> Arc<Upstream> {
 }
 
 pub(super) fn rule(id: &str, access: Access, target: Target) -> Rule {
-    Rule {
-        id: id.into(),
-        access,
-        when: None,
-        headers: Vec::new(),
-        on_refusal: OnRefusal::Auto,
-        forward_credentials: false,
-        cors: None,
-        target: Some(target),
-    }
+    Rule { target: Some(target), ..Rule::new(id, access) }
 }
 
 fn entry(hosts: &[&str], methods: &[Method], path: &str) -> Entry {
@@ -144,7 +137,7 @@ fn state(token: Option<&str>) -> OpsState {
     OpsState {
         decisions: Decisions {
             policy: Arc::clone(&policy),
-            sessions: sessions.clone(),
+            parties: Parties { sessions: sessions.clone(), tokens: Tokens::default(), services: Services::default() },
             metrics: Arc::clone(&metrics),
             in_flight: InFlight::default(),
             settings: Arc::default(),

@@ -63,7 +63,7 @@ impl Gateway {
             let headers = outcome?.into_vec();
             return Ok(Admitted::Answered(Response { status: StatusCode::NO_CONTENT, headers, body: Bytes::new() }));
         }
-        exchange.take(judge(&policy, &view, &WhoAsks::Sessions(&self.sessions)).await)?;
+        exchange.take(judge(&policy, &view, &WhoAsks::Parties(&self.parties)).await)?;
 
         let target = exchange.permit.as_ref().and_then(|permit| permit.target().cloned());
         match target {
@@ -107,7 +107,7 @@ impl Gateway {
         if credentials.all().len() > MOST_CREDENTIALS {
             return Err(Refusal::HeadTooLarge);
         }
-        exchange.ending = Some(self.sessions.prepare_ending(&credentials, ending, cause).await);
+        exchange.ending = Some(self.parties.sessions.prepare_ending(&credentials, ending, cause).await);
         Ok(())
     }
 

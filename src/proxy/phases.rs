@@ -174,7 +174,7 @@ impl ProxyHttp for Gateway {
         if exchange.is_whoami && head.status == StatusCode::UNAUTHORIZED {
             let credentials = Credentials::find(&session.req_header().headers, &exchange.policy.sources);
             if !credentials.is_empty() {
-                self.sessions.forget_credentials(&credentials);
+                self.parties.sessions.forget_credentials(&credentials);
             }
         }
         if let Some(ending) = &mut exchange.ending {

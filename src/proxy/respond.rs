@@ -75,7 +75,7 @@ pub fn respond(refusal: &Refusal, context: &RefusalContext<'_>) -> Response {
     }
     match refusal {
         Refusal::MethodNotListed(allow) => headers.push((ALLOW, allow.clone())),
-        Refusal::Outage => headers.push((RETRY_AFTER, SOON)),
+        Refusal::Outage | Refusal::Undecided => headers.push((RETRY_AFTER, SOON)),
         Refusal::Throttled(Some(retry_after)) => headers.push((RETRY_AFTER, retry_after.clone())),
         Refusal::Throttled(None)
         | Refusal::Ambiguous(_)
@@ -178,6 +178,10 @@ fn words(refusal: &Refusal) -> (&'static str, &'static str) {
         Refusal::Throttled(_) => ("Too many requests", "There were too many requests. Please try again later."),
         Refusal::TooLarge => ("The request is too large", "The body of this request is longer than it may be."),
         Refusal::TooSlow => ("The request took too long", "The request did not arrive in time."),
+        Refusal::Undecided => (
+            "This cannot be decided right now",
+            "Whether you may see what is here cannot be found out at the moment. Please try again soon.",
+        ),
         Refusal::Unverified => {
             ("A verified address is needed", "Please verify your e-mail address or phone number first.")
         }
@@ -208,6 +212,7 @@ fn login_query(refusal: &Refusal) -> Option<&'static str> {
         | Refusal::Throttled(_)
         | Refusal::TooLarge
         | Refusal::TooSlow
+        | Refusal::Undecided
         | Refusal::Unverified
         | Refusal::UpstreamFailed
         | Refusal::UpstreamTimedOut => None,

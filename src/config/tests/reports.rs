@@ -97,19 +97,19 @@ rules:
     check(
         &[("config.yaml", text)],
         expect![[r#"
-        config.yaml:6:35: rules[0].require.when: not an expression: unexpected '&&'
-          6 |       when: identity.id == "a" && && true
-            |                                   ^
-        config.yaml:8:44: rules[0].headers.X-User: in `${user.id}`: unknown name `user`: an expression may read `session`, `identity` and `request`
-          8 |       X-User: "${identity.traits.email} (${user.id})"
-            |                                            ^
-        config.yaml:9:7: rules[0].headers.Host: `Host` belongs to the connection and is not for a rule to set
-          9 |       Host: example.com
-            |       ^
-        config.yaml:10:17: rules[0].headers.X-Role: in `${identity.metadata_admin.role}`: the expression never has a value: whoami does not tell `metadata_admin`
-          10 |       X-Role: ${identity.metadata_admin.role}
-             |                 ^
-        4 faults"#]],
+            config.yaml:6:35: rules[0].require.when: not an expression: unexpected '&&'
+              6 |       when: identity.id == "a" && && true
+                |                                   ^
+            config.yaml:8:44: rules[0].headers.X-User: in `${user.id}`: unknown name `user`: an expression may read `session`, `identity`, `subject`, `claims`, `context` and `request`
+              8 |       X-User: "${identity.traits.email} (${user.id})"
+                |                                            ^
+            config.yaml:9:7: rules[0].headers.Host: `Host` belongs to the connection and is not for a rule to set
+              9 |       Host: example.com
+                |       ^
+            config.yaml:10:17: rules[0].headers.X-Role: in `${identity.metadata_admin.role}`: the expression never has a value: whoami does not tell `metadata_admin`
+              10 |       X-Role: ${identity.metadata_admin.role}
+                 |                 ^
+            4 faults"#]],
     );
 }
 

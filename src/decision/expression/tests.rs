@@ -4,7 +4,7 @@ use http::{HeaderMap, Method};
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::decision::request::{Head, Scheme};
+use crate::decision::request::{Head, RequestView, Scheme};
 
 /// The facts of a session as whoami tells it.
 pub(crate) fn facts() -> Facts {

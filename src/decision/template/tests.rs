@@ -108,6 +108,6 @@ fn what_is_no_template_is_refused() {
 fn reads_are_those_of_all_holes() {
     let reads = |template| HeaderTemplate::parse("X-Test", template).unwrap().reads();
     assert_eq!(reads("plain"), Reads::default());
-    let all = Reads { session: true, request: true, traits: true };
+    let all = Reads { session: true, request: true, context: false, traits: true };
     assert_eq!(reads("${identity.traits.email} ${request.path}"), all);
 }

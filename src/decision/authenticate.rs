@@ -1,0 +1,247 @@
+//! Who can vouch for a caller, and which of them a request's credentials are for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
+use url::Url;
+
+use crate::decision::credentials::{Credentials, bearer_token, cookies, is_marked_session_token};
+use crate::decision::rule::Rule;
+
+/// One of those who can vouch for a caller, as a rule lists them.
+#[derive(Clone, Debug)]
+pub enum Authenticator {
+    /// Whoever brings no credential that another one judges is called this.
+    Anonymous { subject: Arc<str> },
+    /// Kratos, by a session.
+    Session { on_invalid: OnInvalid },
+    /// Whoever issued a token.
+    Token { issuer: Arc<Issuer>, scopes: Scopes, on_invalid: OnInvalid },
+}
+
+/// What becomes of a request whose credential is invalid.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnInvalid {
+    /// The next one that finds a credential decides.
+    Next,
+    /// It is one of nobody.
+    #[default]
+    Refuse,
+}
+
+/// Whose tokens are believed, where they are carried, and how they are checked.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Issuer {
+    pub name: Box<str>,
+    pub carried: Carried,
+    /// The claim that says who asks. Default `sub`.
+    pub subject: Box<str>,
+    /// The subject is the id of an identity of Kratos, and services are told so.
+    pub subject_is_identity: bool,
+    pub verification: Verification,
+}
+
+/// Where a token stands in a request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Carried {
+    /// `Authorization: Bearer`.
+    Bearer,
+    Cookie(Box<str>),
+    /// The whole value of a header.
+    Header(HeaderName),
+}
+
+/// How a token is checked.
+#[derive(Debug, Eq, PartialEq)]
+pub enum Verification {
+    /// Its issuer is asked (RFC 7662).
+    Introspection(Introspection),
+    /// Its signature is checked here (RFC 7519).
+    Jwt(Jwt),
+}
+
+/// What a signed token must be.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Jwt {
+    /// Where the keys are published; at least one.
+    pub jwks: Vec<Url>,
+    pub algorithms: Vec<Algorithm>,
+    /// Any of these must have issued it; empty: whoever has the key.
+    pub issuers: Vec<Box<str>>,
+    /// It must be meant for all of these.
+    pub audience: Vec<Box<str>>,
+    /// By how much clocks may differ.
+    pub leeway: Duration,
+    /// How long fetched keys are good.
+    pub refresh_after: Duration,
+    pub timeout: Duration,
+    /// PEM certificates of a private authority that vouches for https URLs, instead of the system's.
+    pub authority: Option<Box<[u8]>>,
+}
+
+/// Algorithms whose keys are public: a secret that both sides share would have to be kept by everybody who checks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Algorithm {
+    EdDsa,
+    Es256,
+    Es384,
+    Ps256,
+    Ps384,
+    Ps512,
+    Rs256,
+    Rs384,
+    Rs512,
+}
+
+/// How the issuer of opaque tokens is asked.
+#[derive(Eq, PartialEq)]
+pub struct Introspection {
+    pub url: Url,
+    /// The value of the `Authorization` header by which the gateway says who it is.
+    pub authorization: Option<Box<str>>,
+    pub issuers: Vec<Box<str>>,
+    pub audience: Vec<Box<str>>,
+    pub leeway: Duration,
+    pub timeout: Duration,
+    /// How long an answer is good, and never past the token's own end. Zero: it is asked every time.
+    pub ttl: Duration,
+    pub authority: Option<Box<[u8]>>,
+}
+
+impl std::fmt::Debug for Introspection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Introspection").field("url", &self.url.as_str()).finish_non_exhaustive()
+    }
+}
+
+/// What a token must be good for.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Scopes {
+    /// All of them.
+    pub required: Vec<Box<str>>,
+    pub strategy: ScopeStrategy,
+}
+
+/// When a scope that a token has covers one that is required.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ScopeStrategy {
+    #[default]
+    Exact,
+    /// `orders` covers `orders.read`.
+    Hierarchic,
+    /// `orders.*` covers `orders.read`; a star stands for one part or, at the end, for all that follow.
+    Wildcard,
+}
+
+impl Scopes {
+    /// Whether `granted` covers all that is required.
+    pub fn covered_by(&self, granted: &[Box<str>]) -> bool {
+        self.required.iter().all(|required| granted.iter().any(|granted| self.strategy.covers(granted, required)))
+    }
+}
+
+impl ScopeStrategy {
+    fn covers(self, granted: &str, required: &str) -> bool {
+        match self {
+            Self::Exact => granted == required,
+            Self::Hierarchic => {
+                required.strip_prefix(granted).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                    && !granted.is_empty()
+            }
+            Self::Wildcard => {
+                let (mut granted, mut required) = (granted.split('.').peekable(), required.split('.'));
+                while let Some(part) = granted.next() {
+                    match required.next() {
+                        None | Some("") => return false,
+                        Some(_) if part == "*" && granted.peek().is_none() => return true,
+                        Some(wanted) if part == "*" || part == wanted => {}
+                        Some(_) => return false,
+                    }
+                }
+                required.next().is_none()
+            }
+        }
+    }
+}
+
+/// A credential that one of a rule's authenticators can judge.
+#[derive(Debug)]
+pub enum Presented<'i, 'r> {
+    /// What Kratos would look at.
+    Session(Credentials<'r>),
+    /// A token, and who issued it.
+    Token { token: &'r [u8], issuer: &'i Arc<Issuer> },
+}
+
+/// The first of the rule's authenticators, from number `from` on, that finds a credential in `headers`.
+///
+/// A Bearer may be a session token, a signed token or an opaque one. Its looks decide: what begins `ory_st_` is for
+/// Kratos, what has three parts is for whoever checks signatures, the rest is for introspection. On a rule that takes no
+/// other tokens all of them are for Kratos.
+pub fn presented<'i, 'r>(
+    rule: &'i Rule,
+    headers: &'r HeaderMap,
+    credentials: &Credentials<'r>,
+    from: usize,
+) -> Option<(usize, Presented<'i, 'r>)> {
+    let shares_bearer = rule.authenticate.iter().any(Authenticator::reads_bearer);
+    rule.authenticate.iter().enumerate().skip(from).find_map(|(number, authenticator)| {
+        let presented = match authenticator {
+            Authenticator::Anonymous { .. } => None,
+            Authenticator::Session { .. } => {
+                let own = if shares_bearer { credentials.without_foreign_bearer() } else { credentials.clone() };
+                (!own.is_empty()).then_some(Presented::Session(own))
+            }
+            Authenticator::Token { issuer, .. } => {
+                issuer.token(headers).map(|token| Presented::Token { token, issuer })
+            }
+        };
+        Some((number, presented?))
+    })
+}
+
+impl Authenticator {
+    /// What callers without a credential are called.
+    pub fn anonymous(&self) -> Option<&str> {
+        match self {
+            Self::Anonymous { subject } => Some(subject),
+            Self::Session { .. } | Self::Token { .. } => None,
+        }
+    }
+
+    pub fn on_invalid(&self) -> OnInvalid {
+        match self {
+            Self::Anonymous { .. } => OnInvalid::Refuse,
+            Self::Session { on_invalid } | Self::Token { on_invalid, .. } => *on_invalid,
+        }
+    }
+
+    fn reads_bearer(&self) -> bool {
+        match self {
+            Self::Anonymous { .. } | Self::Session { .. } => false,
+            Self::Token { issuer, .. } => issuer.carried == Carried::Bearer,
+        }
+    }
+}
+
+impl Issuer {
+    /// The token of this issuer that a request carries, by its looks.
+    pub fn token<'r>(&self, headers: &'r HeaderMap) -> Option<&'r [u8]> {
+        let token = match &self.carried {
+            Carried::Bearer => headers.get(AUTHORIZATION).and_then(|value| bearer_token(value.as_bytes()))?,
+            Carried::Cookie(name) => cookies(headers).find(|(own, _)| *own == name.as_bytes())?.1,
+            Carried::Header(name) => headers.get(name)?.as_bytes(),
+        };
+        let is_its_kind = match &self.verification {
+            Verification::Jwt(_) => {
+                let mut parts = token.split(|byte| *byte == b'.');
+                let whole = parts.by_ref().take(3).filter(|part| !part.is_empty()).count() == 3;
+                whole && parts.next().is_none()
+            }
+            Verification::Introspection(_) => !is_marked_session_token(token),
+        };
+        (!token.is_empty() && is_its_kind).then_some(token)
+    }
+}

@@ -1,0 +1,73 @@
+//! A JSON document with holes: what a service is told when it is asked.
+
+use std::sync::Arc;
+
+use cel::Value;
+use cel::objects::{Key, Map};
+
+use crate::decision::expression::{Reads, Scope};
+use crate::decision::template::{Part, Template};
+
+/// A document whose texts may have holes.
+#[derive(Debug)]
+pub enum Payload {
+    /// `true`, `null`, a number: as it was written.
+    Fixed(Value),
+    List(Vec<Payload>),
+    Map(Vec<(Box<str>, Payload)>),
+    Text(Template),
+}
+
+/// What becomes of a hole without a value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Absent {
+    /// It is null.
+    Null,
+    /// There is no document: half a question is none.
+    Nothing,
+}
+
+impl Payload {
+    /// What all holes together read.
+    pub fn reads(&self) -> Reads {
+        match self {
+            Self::Fixed(_) => Reads::default(),
+            Self::List(items) => items.iter().map(Self::reads).fold(Reads::default(), Reads::and),
+            Self::Map(entries) => entries.iter().map(|(_, value)| value.reads()).fold(Reads::default(), Reads::and),
+            Self::Text(template) => template.reads(),
+        }
+    }
+
+    /// The document as JSON.
+    pub fn render(&self, scope: &Scope<'_>, absent: Absent) -> Option<String> {
+        self.value(scope, absent)?.json().ok().map(|json| json.to_string())
+    }
+
+    /// A text that is one hole and nothing else keeps the kind of its value.
+    fn value(&self, scope: &Scope<'_>, absent: Absent) -> Option<Value> {
+        match self {
+            Self::Fixed(value) => Some(value.clone()),
+            Self::List(items) => {
+                let items = items.iter().map(|item| item.value(scope, absent)).collect::<Option<Vec<_>>>()?;
+                Some(Value::List(Arc::new(items)))
+            }
+            Self::Map(entries) => {
+                let entry = |(name, value): &(Box<str>, Self)| {
+                    Some((Key::String(Arc::new(name.to_string())), value.value(scope, absent)?))
+                };
+                let map = entries.iter().map(entry).collect::<Option<_>>()?;
+                Some(Value::Map(Map { map: Arc::new(map) }))
+            }
+            Self::Text(template) => {
+                let value = match template.parts() {
+                    [Part::Hole(expression)] => expression.value(scope).filter(|value| *value != Value::Null),
+                    _ => template.render(scope).map(|text| Value::String(Arc::new(text))),
+                };
+                match absent {
+                    Absent::Null => Some(value.unwrap_or(Value::Null)),
+                    Absent::Nothing => value,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! A URL with holes whose values cannot change what it means: they are encoded, and never name the server.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::decision::expression::{Reads, Scope};
+use crate::decision::template::{Part, Template, TemplateError};
+
+/// All but what RFC 3986 leaves alone anywhere.
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// An http or https URL with holes behind its authority.
+#[derive(Debug)]
+pub struct UrlTemplate {
+    template: Template,
+}
+
+/// Why a text is no URL with holes.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum UrlTemplateError {
+    #[error("is neither an http nor an https URL")]
+    Scheme,
+    #[error("has a hole before its path: only what is written may say which server is asked")]
+    Server,
+    #[error("is no URL: {0}")]
+    Malformed(url::ParseError),
+    #[error("has a user name, a password or a fragment")]
+    Extra,
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+}
+
+impl UrlTemplate {
+    /// Parses a URL. `${…}` is a hole, in its path or query only.
+    ///
+    /// # Errors
+    /// Where it is no http URL, or a hole could name another server.
+    pub fn parse(text: &str) -> Result<Self, UrlTemplateError> {
+        let template = Template::parse(text)?;
+        let (Some(Part::Text(start)), rest) = (template.parts().first(), template.parts().get(1..)) else {
+            return Err(UrlTemplateError::Server);
+        };
+        let authority = ["http://", "https://"].iter().find_map(|scheme| start.strip_prefix(scheme));
+        let authority = authority.ok_or(UrlTemplateError::Scheme)?;
+        if rest.is_some_and(|rest| !rest.is_empty()) && !authority.contains(['/', '?']) {
+            return Err(UrlTemplateError::Server);
+        }
+        let probe = template.parts().iter().map(|part| match part {
+            Part::Hole(_) => "x",
+            Part::Text(text) => text,
+        });
+        let probe = url::Url::parse(&probe.collect::<String>()).map_err(UrlTemplateError::Malformed)?;
+        if !probe.username().is_empty() || probe.password().is_some() || probe.fragment().is_some() {
+            return Err(UrlTemplateError::Extra);
+        }
+        Ok(Self { template })
+    }
+
+    pub fn reads(&self) -> Reads {
+        self.template.reads()
+    }
+
+    /// The URL, or nothing where a hole has no value, or one that would be a step in the path: empty, `.` or `..`.
+    pub fn render(&self, scope: &Scope<'_>) -> Option<String> {
+        let mut url = String::new();
+        for part in self.template.parts() {
+            match part {
+                Part::Hole(expression) => {
+                    let value = expression.text(scope).filter(|value| !matches!(value.as_str(), "" | "." | ".."))?;
+                    url.extend(utf8_percent_encode(&value, COMPONENT));
+                }
+                Part::Text(text) => url.push_str(text),
+            }
+        }
+        Some(url)
+    }
+}
