@@ -1,4 +1,4 @@
-//! The commands: serve, dev, check, explain, import, test and schema.
+//! The commands: serve, dev, check, explain, import, keys, test and schema.
 
 mod check;
 #[cfg(feature = "dev")]
@@ -7,6 +7,7 @@ mod demo;
 mod dev;
 mod explain;
 mod import;
+mod keys;
 mod rule_tests;
 mod serve;
 
@@ -61,6 +62,9 @@ enum Command {
     /// Brings rules of another gateway over.
     #[command(subcommand)]
     Import(Import),
+    /// Makes and shows the keys that the gateway signs with.
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Prints the JSON Schema of the configuration, for editors.
     Schema,
     /// Runs the gateway.
@@ -100,6 +104,7 @@ pub fn run() -> ExitCode {
         Command::Import(Import::Oathkeeper { config, rules, tests }) => {
             import_oathkeeper(config.as_deref(), &rules, tests.as_deref())
         }
+        Command::Keys(command) => keys::run(&command),
         Command::Schema => print(&format!("{:#}", config::schema())).map(|()| ExitCode::SUCCESS),
         Command::Serve(serve) => with_log(&arguments.log, || serve::run(&serve)),
         Command::Test { file } => run_tests(&file),

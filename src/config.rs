@@ -8,6 +8,7 @@ use crate::decision::policy::Policy;
 use crate::ops;
 use crate::proxy;
 use crate::sessions;
+use crate::signing;
 
 pub use compile::compile;
 pub use fault::{Fault, Faults};
@@ -19,12 +20,14 @@ mod cors;
 pub(crate) mod decode;
 pub(crate) mod fault;
 mod headers;
+mod id_token;
 mod keys;
 mod kratos;
 mod listen;
 mod loops;
 pub(crate) mod node;
 mod pages;
+mod payload;
 pub mod reload;
 mod rules;
 mod schema;
@@ -38,6 +41,8 @@ mod upstreams;
 pub struct Config {
     pub policy: Policy,
     pub settings: Settings,
+    /// What the gateway signs with.
+    pub signing: signing::Settings,
     /// What is not wrong but worth a look.
     pub warnings: Vec<Fault>,
     /// Every file that it was made of.

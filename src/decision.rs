@@ -11,6 +11,7 @@ pub mod decide;
 pub mod edits;
 pub mod expression;
 pub mod host;
+pub mod id_token;
 pub mod index;
 pub mod names;
 pub mod origin;

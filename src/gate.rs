@@ -11,7 +11,8 @@ use crate::decision::call::{Reply, Service};
 use crate::decision::cors::{AnswerHeaders, Preflight};
 use crate::decision::credentials::Credentials;
 use crate::decision::decide::{Captured, Decision, Evidence, FRESH, Permit, asks_who, decide};
-use crate::decision::edits::Stamps;
+use crate::decision::edits::{Stamp, Stamps};
+use crate::decision::expression::Scope;
 use crate::decision::index::Found;
 use crate::decision::pattern::Methods;
 use crate::decision::policy::Policy;
@@ -21,6 +22,7 @@ use crate::decision::rule::Rule;
 use crate::decision::session::{Answer, Caller, Session};
 use crate::services::Services;
 use crate::sessions::{Resolved, Sessions};
+use crate::signing::Signer;
 use crate::tokens::Tokens;
 
 /// Who can say who asks, and whatever else a decision rests on.
@@ -31,12 +33,16 @@ pub enum WhoAsks<'s> {
     Supposed(&'s Supposed),
 }
 
+/// What stands for a signed token where nothing is signed.
+const UNSIGNED: HeaderValue = HeaderValue::from_static("(signed when the request is served)");
+
 /// All who can be asked while a request is decided. A clone is the same.
 #[derive(Clone)]
 pub struct Parties {
     pub sessions: Sessions,
     pub tokens: Tokens,
     pub services: Services,
+    pub signer: Signer,
 }
 
 /// What everyone would answer.
@@ -116,7 +122,9 @@ pub async fn judge(policy: &Policy, request: &RequestView<'_>, who: &WhoAsks<'_>
                 continue;
             }
             Decision::Permit(permit) => {
-                let stamps = asker.resolved.stamps(policy, &permit, &asker.evidence.scope(rule, request, &captures));
+                let scope = asker.evidence.scope(rule, request, &captures);
+                let stamps = asker.resolved.stamps(policy, &permit, &scope);
+                let stamps = inquiry.signed(&permit, &scope, stamps);
                 Ok(Passage { permit, stamps })
             }
             Decision::Refuse(refusal) => Err(refusal),
@@ -182,6 +190,22 @@ impl<'i, 'r> Inquiry<'i, 'r> {
                 parties.tokens.resolve(issuer, token, within).await.into()
             }
             (WhoAsks::Supposed(supposed), _) => Answer::fresh(supposed.caller.clone()).into(),
+        }
+    }
+
+    /// The stamps, with a signed token after them where the rule wants one.
+    fn signed(&self, permit: &Permit, scope: &Scope<'_>, stamps: Stamps) -> Stamps {
+        let signed = self.rule.id_token.as_ref().and_then(|token| {
+            let assertion = token.assertion(permit, scope)?;
+            let value = match self.who {
+                WhoAsks::Parties(parties) => parties.signer.sign(&assertion, SystemTime::now())?,
+                WhoAsks::Supposed(_) => UNSIGNED,
+            };
+            Some(Stamp { name: token.carrier.name(), spelling: token.carrier.spelling(), value })
+        });
+        match signed {
+            Some(signed) => stamps.iter().cloned().chain([signed]).collect(),
+            None => stamps,
         }
     }
 

@@ -50,6 +50,8 @@ pub mod services;
 
 pub mod sessions;
 
+pub mod signing;
+
 pub mod tokens;
 
 pub mod gate;

@@ -20,6 +20,7 @@ use crate::ops::decisions::Decisions;
 use crate::ops::readiness::Readiness;
 use crate::ops::settings::Token;
 use crate::sessions::Sessions;
+use crate::signing::Signer;
 use crate::telemetry::Metrics;
 
 mod complaint;
@@ -44,6 +45,7 @@ pub(crate) struct OpsState {
     pub(crate) decisions: Decisions,
     /// Guards everything but health and metrics. Absent: nothing is guarded.
     pub(crate) token: Option<Token>,
+    pub(crate) signer: Signer,
 }
 
 /// All that operators can ask.
@@ -58,7 +60,9 @@ pub(crate) fn router(state: OpsState) -> Router {
     let open = Router::new()
         .route("/health/alive", get(health::alive))
         .route("/health/ready", get(health::ready))
-        .route("/metrics", get(health::metrics));
+        .route("/metrics", get(health::metrics))
+        // Public halves of keys are public.
+        .route("/.well-known/jwks.json", get(health::keys));
     // What is no route is 404 whoever asks: there is nothing to guard, and the list of routes is no secret.
     guarded
         .merge(open)

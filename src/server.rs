@@ -33,6 +33,7 @@ use crate::server::listeners::{Addresses, Listeners, answer};
 use crate::services::Services;
 use crate::sessions::Sessions;
 use crate::sessions::whoami::ClientError;
+use crate::signing::Signer;
 use crate::telemetry::Metrics;
 use crate::tokens::Tokens;
 use crate::ui::{self, Pages};
@@ -61,6 +62,7 @@ pub struct Control {
     pub sessions: Sessions,
     tokens: Tokens,
     services: Services,
+    signer: Signer,
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
     stop: watch::Sender<Stop>,
@@ -82,7 +84,7 @@ pub struct Running {
 pub fn start(config: Config) -> Result<Running, StartError> {
     // Whoever installed one before us, in the same process, has the same in mind.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let Config { policy, settings, .. } = config;
+    let Config { policy, settings, signing, .. } = config;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(settings.listen.threads.max(1))
         .thread_name("portcullis")
@@ -102,6 +104,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         sessions: Sessions::new(settings.sessions.clone(), Arc::clone(&metrics))?,
         tokens: Tokens::default(),
         services: Services::default(),
+        signer: Signer::new(signing),
         readiness: Arc::new(Readiness::default()),
         stop: watch::Sender::new(Stop::NotYet),
         policy: Arc::new(ArcSwap::from_pointee(policy)),
@@ -190,7 +193,7 @@ impl Control {
     /// Where Kratos cannot be asked with the new settings; then everything stays as it was.
     pub fn reload(&self, config: Config) -> Result<(), ClientError> {
         let _within = self.runtime.enter();
-        let Config { policy, settings, .. } = config;
+        let Config { policy, settings, signing, .. } = config;
         let pages = pages(&policy, &settings)?;
         self.sessions.reconfigure(settings.sessions.clone())?;
         let old = self.settings.load();
@@ -199,6 +202,7 @@ impl Control {
         }
         // First the pools, so that no request of the new policy has to wait for a name.
         self.prepare(&policy);
+        self.signer.reconfigure(signing);
         self.pages.store(pages.map(Arc::new));
         self.settings.store(Arc::new(settings));
         self.policy.store(Arc::new(policy));
@@ -231,7 +235,12 @@ impl Control {
 
     /// All who can be asked while a request is decided.
     fn parties(&self) -> Parties {
-        Parties { sessions: self.sessions.clone(), tokens: self.tokens.clone(), services: self.services.clone() }
+        Parties {
+            sessions: self.sessions.clone(),
+            tokens: self.tokens.clone(),
+            services: self.services.clone(),
+            signer: self.signer.clone(),
+        }
     }
 
     /// Makes ready what requests of `policy` will need.
@@ -242,7 +251,7 @@ impl Control {
         self.metrics.rules(&rules().map(|rule| &*rule.id).collect::<Vec<_>>());
         let upstreams = rules().filter_map(|rule| match &rule.target {
             Some(Target::Kratos(upstream) | Target::Service(upstream)) => Some(&*upstream.name),
-            Some(Target::Pages) | None => None,
+            Some(Target::Keys | Target::Pages) | None => None,
         });
         let mut upstreams = upstreams.collect::<Vec<_>>();
         upstreams.sort_unstable();
@@ -277,6 +286,7 @@ impl Control {
             readiness: Arc::clone(&self.readiness),
             decisions: decisions.clone(),
             token: settings.ops.token.clone(),
+            signer: self.signer.clone(),
         });
         runtime.block_on(async {
             let closing = watch::Sender::new(false);

@@ -4,21 +4,25 @@ use std::fs;
 use std::path::Path;
 
 /// Who may import whom, from the core outwards: nobody imports what stands below. `module::part` allows that part alone.
-const MODULES: [(&str, &[&str]); 13] = [
+const MODULES: [(&str, &[&str]); 14] = [
     ("decision", &[]),
     ("telemetry", &["decision"]),
     ("services", &["decision", "telemetry"]),
     ("sessions", &["decision", "services", "telemetry"]),
+    ("signing", &["decision"]),
     ("tokens", &["decision", "services", "telemetry"]),
-    ("gate", &["decision", "services", "sessions", "tokens"]),
+    ("gate", &["decision", "services", "sessions", "signing", "tokens"]),
     ("ui", &[]),
-    ("proxy", &["decision", "gate", "sessions", "telemetry", "ui"]),
-    ("ops", &["decision", "gate", "proxy", "services", "sessions", "telemetry", "tokens"]),
-    ("config", &["decision", "ops::settings", "proxy::settings", "sessions::settings", "ui::settings"]),
+    ("proxy", &["decision", "gate", "sessions", "signing", "telemetry", "ui"]),
+    ("ops", &["decision", "gate", "proxy", "services", "sessions", "signing", "telemetry", "tokens"]),
+    ("config", &["decision", "signing", "ops::settings", "proxy::settings", "sessions::settings", "ui::settings"]),
     // It stands in for a server on another machine, so it shares nothing with whoever asks it.
     ("dev", &[]),
-    ("server", &["config", "decision", "gate", "ops", "proxy", "services", "sessions", "telemetry", "tokens", "ui"]),
-    ("cli", &["config", "decision", "dev", "gate", "ops", "proxy", "server", "sessions", "telemetry", "ui"]),
+    (
+        "server",
+        &["config", "decision", "gate", "ops", "proxy", "services", "sessions", "signing", "telemetry", "tokens", "ui"],
+    ),
+    ("cli", &["config", "decision", "dev", "gate", "ops", "proxy", "server", "sessions", "signing", "telemetry", "ui"]),
 ];
 
 /// What would make a decision depend on anything but its arguments, or on how they were written. Points in time are

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::config::decode::{Decoder, items};
 use crate::config::fault::{Fault, Faults, Report};
+use crate::config::id_token::Signing;
 use crate::config::keys;
 use crate::config::kratos::{Kratos, identity_header, sessions};
 use crate::config::listen::{Listen, decisions, listen, ops};
@@ -13,7 +14,7 @@ use crate::config::loops;
 use crate::config::node;
 use crate::config::node::{Mark, Node};
 use crate::config::pages::{login, ui};
-use crate::config::rules::{Draft, Rules};
+use crate::config::rules::{Draft, Named, Rules};
 use crate::config::source::{Contents, Files, Source};
 use crate::config::upstreams::Upstreams;
 use crate::config::{Config, Options, Settings};
@@ -23,6 +24,7 @@ use crate::decision::names::{FoldedNames, forwarding};
 use crate::decision::policy::{Login, Policy};
 use crate::decision::rule::Rule;
 use crate::ops;
+use crate::signing;
 
 /// Compiles the configuration at `path`, reading it and all that it names through `files`.
 ///
@@ -43,9 +45,17 @@ pub fn compile(path: &Path, files: &Files<'_>, options: &Options<'_>) -> Result<
     let Compilation { decoder, sources, patterns, .. } = compilation;
     let (faults, warnings) = decoder.report.finish(&sources);
     match (compiled, faults) {
-        (Some((policy, settings)), None) => {
+        (Some((policy, settings, signing)), None) => {
             let fingerprint = decoder.contents.fingerprint();
-            Ok(Config { policy, settings, warnings, files: decoder.contents.into_paths(), patterns, fingerprint })
+            Ok(Config {
+                policy,
+                settings,
+                signing,
+                warnings,
+                files: decoder.contents.into_paths(),
+                patterns,
+                fingerprint,
+            })
         }
         (_, Some(faults)) => Err(faults),
         // Nothing is left out without a fault; were it so, an empty configuration must not pass for a good one.
@@ -85,7 +95,7 @@ impl Compilation<'_> {
         root
     }
 
-    fn root(&mut self, root: &Node, options: &Options<'_>) -> Option<(Policy, Settings)> {
+    fn root(&mut self, root: &Node, options: &Options<'_>) -> Option<(Policy, Settings, signing::Settings)> {
         let decoder = &mut self.decoder;
         if matches!(root.kind, node::Kind::Empty) {
             decoder.report.fault(root.mark, "the configuration is empty; it needs at least `kratos`");
@@ -109,22 +119,27 @@ impl Compilation<'_> {
         let (login_url, login_mark) = login(decoder, fields.get("login"), &kratos);
         let identity_header = identity_header(decoder, fields.get("identity_header"));
         let ui = fields.get("ui").and_then(|node| ui(decoder, node, &kratos));
-        let mut upstreams = fields.get("upstreams").map(|node| Upstreams::decode(decoder, node)).unwrap_or_default();
+        let mut named = Named {
+            upstreams: fields.get("upstreams").map(|node| Upstreams::decode(decoder, node)).unwrap_or_default(),
+            signing: fields.get("id_token").map(|node| Signing::decode(decoder, node)).unwrap_or_default(),
+        };
         let mut rules = Rules::default();
         if let Some(node) = fields.get("rules") {
-            rules.decode(decoder, node, &mut upstreams);
+            rules.decode(decoder, node, &mut named);
         }
         let end = fields.get("rule_files").map_or(root.mark, |node| node.mark);
         if let Some(node) = fields.get("rule_files") {
-            self.rule_files(node, &mut rules, &mut upstreams);
+            self.rule_files(node, &mut rules, &mut named);
         }
         let decoder = &mut self.decoder;
-        upstreams.warn_of_unused(decoder);
+        named.upstreams.warn_of_unused(decoder);
+        named.signing.warn_if_unused(decoder, &rules.drafts);
         if rules.drafts.is_empty() && decoder.report.count() == 0 {
             decoder.report.warn(end, "there are no rules: every request but Kratos' own is answered 404", None);
         }
 
-        let reserved = kratos.reserved(ui.as_ref());
+        let mut reserved = kratos.reserved(ui.as_ref());
+        reserved.extend(named.signing.reserved(&kratos.hosts));
         let index = self.index(&rules.drafts, &reserved);
         let owned = owned(&mut self.decoder, &identity_header.spelling, &identity_header.name, &rules.drafts);
         let drafts = rules.drafts;
@@ -147,11 +162,11 @@ impl Compilation<'_> {
         let policy = Policy { rules: into_rules(drafts), ..policy };
         let settings =
             Settings { listen, ops, decisions, sessions, serve_kratos: kratos.serve, embedded: kratos.embedded, ui };
-        Some((policy, settings))
+        Some((policy, settings, named.signing.settings))
     }
 
     /// Reads the files of rules, in the order listed and sorted by bytes within a pattern.
-    fn rule_files(&mut self, node: &Node, rules: &mut Rules, upstreams: &mut Upstreams) {
+    fn rule_files(&mut self, node: &Node, rules: &mut Rules, named: &mut Named) {
         for node in items(node) {
             let Some(pattern) = self.decoder.text(node) else { continue };
             let is_pattern = pattern.contains(['*', '?', '[']);
@@ -170,7 +185,7 @@ impl Compilation<'_> {
                 let Some(root) = self.parse(&path, bytes, "rules") else { continue };
                 match root.kind {
                     node::Kind::Empty => {}
-                    node::Kind::List(_) => rules.decode(&mut self.decoder, &root, upstreams),
+                    node::Kind::List(_) => rules.decode(&mut self.decoder, &root, named),
                     node::Kind::Map(_) | node::Kind::Scalar(_) => {
                         self.decoder
                             .report
@@ -309,15 +324,20 @@ fn owned(decoder: &mut Decoder<'_>, identity: &str, name: &http::HeaderName, dra
     let mut identity_header = FoldedNames::default();
     identity_header.insert(identity);
     for draft in drafts {
-        for header in &draft.rule.headers {
-            if identity_header.contains(header.name()) {
+        let mut set = FoldedNames::default();
+        for (own, spelling) in draft.rule.sets() {
+            if identity_header.contains(&own) {
                 let message = format!(
                     "rule `{}` sets `{name}`, which is the identity header and not for a rule to set",
                     draft.rule.id
                 );
                 decoder.report.fault(draft.mark, message);
+            } else if set.contains(&own) && draft.rule.headers.iter().all(|header| &**header.spelling() != spelling) {
+                let message = format!("rule `{}` sets `{spelling}` twice: in `headers` and elsewhere", draft.rule.id);
+                decoder.report.fault(draft.mark, message);
             }
-            owned.insert(header.spelling());
+            set.insert(spelling);
+            owned.insert(spelling);
         }
     }
     owned

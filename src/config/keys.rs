@@ -16,6 +16,7 @@ pub(crate) const ROOT: &[&str] = &[
     "login",
     "identity_header",
     "ui",
+    "id_token",
     "upstreams",
     "rules",
     "rule_files",
@@ -56,6 +57,10 @@ pub(crate) const LOGIN: &[&str] = &["url"];
 
 pub(crate) const UI: &[&str] = &["path_prefix", "brand", "theme", "home"];
 
+pub(crate) const ID_TOKEN: &[&str] = &["issuer", "keys", "ttl", "publish"];
+
+pub(crate) const RULE_ID_TOKEN: &[&str] = &["audience", "claims", "header", "ttl"];
+
 pub(crate) const UPSTREAM: &[&str] =
     &["endpoints", "balance", "connect_timeout", "read_timeout", "write_timeout", "idle_timeout", "health_check", "ca"];
 
@@ -67,6 +72,7 @@ pub(crate) const RULE: &[&str] = &[
     "access",
     "require",
     "headers",
+    "id_token",
     "on_refusal",
     "on_outage",
     "forward_credentials",

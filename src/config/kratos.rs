@@ -174,7 +174,7 @@ impl Kratos {
 }
 
 /// A public rule for these paths; nothing if a pattern were none, which prefixes are checked against.
-fn built_in(id: &str, hosts: &[HostPattern], paths: &[String], target: Target) -> Option<Draft> {
+pub(crate) fn built_in(id: &str, hosts: &[HostPattern], paths: &[String], target: Target) -> Option<Draft> {
     let paths = paths.iter().map(|path| PathPattern::parse(path)).collect::<Result<Vec<_>, _>>().ok()?;
     Some(Draft {
         mark: Mark::NOWHERE,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::config::cors;
 use crate::config::decode::{Decoder, Fields, items};
 use crate::config::headers::{characters, headers};
+use crate::config::id_token::{KEYS, Signing};
 use crate::config::keys;
 use crate::config::keys::{AccessWord, AllowWord};
 use crate::config::kratos;
@@ -30,6 +31,13 @@ pub(crate) struct Draft {
     pub(crate) rule: Rule,
 }
 
+/// What rules use by its name.
+#[derive(Default)]
+pub(crate) struct Named {
+    pub(crate) upstreams: Upstreams,
+    pub(crate) signing: Signing,
+}
+
 /// All rules so far, over all files.
 #[derive(Default)]
 pub(crate) struct Rules {
@@ -39,15 +47,15 @@ pub(crate) struct Rules {
 
 impl Rules {
     /// Reads one list of rules; a single mapping stands for a list of one.
-    pub(crate) fn decode(&mut self, decoder: &mut Decoder<'_>, node: &Node, upstreams: &mut Upstreams) {
+    pub(crate) fn decode(&mut self, decoder: &mut Decoder<'_>, node: &Node, named: &mut Named) {
         for node in items(node) {
-            if let Some(draft) = self.rule(decoder, node, upstreams) {
+            if let Some(draft) = self.rule(decoder, node, named) {
                 self.drafts.push(draft);
             }
         }
     }
 
-    fn rule(&mut self, decoder: &mut Decoder<'_>, node: &Node, upstreams: &mut Upstreams) -> Option<Draft> {
+    fn rule(&mut self, decoder: &mut Decoder<'_>, node: &Node, named: &mut Named) -> Option<Draft> {
         let fields = decoder.fields(node, keys::RULE)?;
         let (id, mark) = self.id(decoder, &fields);
         let mut draft = Draft {
@@ -81,11 +89,20 @@ impl Rules {
         if let Some(forward) = fields.get("forward_credentials").and_then(|node| decoder.boolean(node)) {
             rule.forward_credentials = forward;
         }
+        if let Some(node) = fields.get("id_token") {
+            rule.id_token = named.signing.of_rule(decoder, node);
+            if rule.forward_credentials && rule.id_token.as_ref().is_some_and(|token| token.carrier.is_bearer()) {
+                decoder.report.fault(
+                    fields.key_mark("id_token"),
+                    "with `forward_credentials` the client's own `Authorization` goes there; name another `header`",
+                );
+            }
+        }
         if let Some(node) = fields.get("cors") {
             rule.cors = cors::decode(decoder, node, &draft.entry.methods);
         }
         if let Some(node) = fields.get("upstream") {
-            rule.target = upstreams.of_rule(decoder, &rule.id, node).map(Target::Service);
+            rule.target = named.upstreams.of_rule(decoder, &rule.id, node).map(Target::Service);
         }
         // What a faulty rule would own is a guess, and its conflicts with others would be noise.
         is_whole.then_some(draft)
@@ -95,7 +112,7 @@ impl Rules {
     fn id(&mut self, decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> (Box<str>, Mark) {
         let Some(node) = decoder.required(fields, "id") else { return ("".into(), fields.mark) };
         let id = decoder.parsed(node, |text| match text {
-            kratos::KRATOS | kratos::PAGES => Err(Misread::new("is the id of a rule of the gateway's own")),
+            KEYS | kratos::KRATOS | kratos::PAGES => Err(Misread::new("is the id of a rule of the gateway's own")),
             _ if is_name(text) => Ok(Box::<str>::from(text)),
             _ => Err(Misread::new(format!("is no id: {NAME}"))),
         });

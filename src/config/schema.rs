@@ -132,6 +132,15 @@ fn root_key(key: &str) -> Value {
         ),
         "identity_header" => described("The header that tells services who asks.", header_name()),
         "ui" => described("The sign-in pages; off unless given.", or_bare(ui_prefix(), object(keys::UI, &[], ui_key))),
+        "id_token" => described(
+            "Tokens that the gateway signs for services.",
+            object(keys::ID_TOKEN, &["issuer", "keys"], |key| match key {
+                "issuer" => any_text(),
+                "keys" => described("PEM files; the first signs, all are published.", list(&any_text(), 1)),
+                "publish" => described("At /.well-known/jwks.json for clients too. Default false.", boolean()),
+                _ => positive(),
+            }),
+        ),
         "upstreams" => described(
             "The services, by name.",
             json!({
@@ -274,7 +283,7 @@ fn rule() -> Value {
 
 fn rule_key(key: &str) -> Value {
     match key {
-        "id" => json!({ "allOf": [name(), { "not": { "enum": ["kratos", "ui"] } }] }),
+        "id" => json!({ "allOf": [name(), { "not": { "enum": ["keys", "kratos", "ui"] } }] }),
         "match" => {
             described("Which requests it owns; what is left out matches any.", object(keys::MATCH, &[], match_key))
         }
@@ -284,6 +293,18 @@ fn rule_key(key: &str) -> Value {
             "Set for the service; `${…}` holds a CEL expression.",
             json!({ "type": "object", "propertyNames": { "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$" },
                 "additionalProperties": { "type": ["string", "number", "boolean"] } }),
+        ),
+        "id_token" => described(
+            "A signed token that says who asks.",
+            or_bare(
+                boolean(),
+                object(keys::RULE_ID_TOKEN, &[], |key| match key {
+                    "audience" => list(&any_text(), 0),
+                    "claims" => json!({ "type": "object" }),
+                    "header" => described("Default Authorization, as a Bearer.", header_name()),
+                    _ => positive(),
+                }),
+            ),
         ),
         "on_refusal" => word(keys::ON_REFUSAL),
         "on_outage" => described("Optional rules only.", word(keys::ON_OUTAGE)),

@@ -65,7 +65,12 @@ pub enum Toward<'p> {
     /// Kratos, or our own pages that ask it: they get every credential.
     Kratos,
     /// A service, which gets none but, where it is `forwarded`, the one that `decided`.
-    Service { decided: Decider<'p>, forwarded: bool },
+    Service {
+        decided: Decider<'p>,
+        forwarded: bool,
+        /// The gateway says in `Authorization` who asks, so nobody else does.
+        takes_authorization: bool,
+    },
 }
 
 /// What let a request pass.
@@ -80,9 +85,11 @@ pub enum Decider<'p> {
 impl<'p> Toward<'p> {
     pub fn of(permit: &'p Permit) -> Self {
         match permit.target() {
-            Some(Target::Kratos(_) | Target::Pages) => Self::Kratos,
+            Some(Target::Keys | Target::Kratos(_) | Target::Pages) => Self::Kratos,
             Some(Target::Service(_)) | None => {
-                Self::Service { decided: Decider::of(permit), forwarded: permit.rule().forward_credentials }
+                let rule = permit.rule();
+                let takes_authorization = rule.id_token.as_ref().is_some_and(|token| token.carrier.is_bearer());
+                Self::Service { decided: Decider::of(permit), forwarded: rule.forward_credentials, takes_authorization }
             }
         }
     }
@@ -109,12 +116,15 @@ pub fn edits(policy: &Policy, headers: &HeaderMap, toward: Toward<'_>, stamps: &
     edits.extend(headers.keys().filter(unwelcome).cloned().map(Edit::Remove));
     match toward {
         Toward::Kratos => edits.extend(join_cookies(headers)),
-        Toward::Service { decided, forwarded } => {
+        Toward::Service { decided, forwarded, takes_authorization } => {
             let found = Credentials::find(headers, &policy.sources);
             let session = found.deciding().filter(|_| decided == Decider::Session);
             remove_credentials(&mut edits, headers, &policy.sources, session, forwarded);
             if let (Decider::Token(carried), false) = (decided, forwarded) {
                 remove_token(&mut edits, headers, carried);
+            }
+            if takes_authorization && headers.contains_key(AUTHORIZATION) {
+                edits.push(Edit::Remove(AUTHORIZATION));
             }
         }
     }
@@ -251,7 +261,8 @@ mod tests {
     /// The edits toward a service in words.
     fn edited(headers: &[(&'static str, &'static str)], decided: bool, forwarded: bool) -> Vec<String> {
         let decided = if decided { Decider::Session } else { Decider::Nobody };
-        edited_toward(Toward::Service { decided, forwarded }, headers, &[])
+        let toward = Toward::Service { decided, forwarded, takes_authorization: false };
+        edited_toward(toward, headers, &[])
     }
 
     fn edited_toward(
@@ -335,7 +346,7 @@ mod tests {
             ("cookie", "c=d"),
         ];
         let stamps = [("X-User-Id", "ann"), ("X-Plan", "gold")];
-        let service = Toward::Service { decided: Decider::Session, forwarded: false };
+        let service = Toward::Service { decided: Decider::Session, forwarded: false, takes_authorization: false };
         assert_eq!(
             edited_toward(service, &headers, &stamps),
             ["-x_user_id", "-x-forwarded-for", "Cookie=a=b; c=d", "X-User-Id=ann", "X-Plan=gold"]

@@ -13,8 +13,8 @@ use crate::decision::template::{Part, Template};
 pub enum Payload {
     /// `true`, `null`, a number: as it was written.
     Fixed(Value),
-    List(Vec<Payload>),
-    Map(Vec<(Box<str>, Payload)>),
+    List(Vec<Self>),
+    Map(Vec<(Box<str>, Self)>),
     Text(Template),
 }
 

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
+
 use crate::decision::authenticate::{Authenticator, OnInvalid};
 use crate::decision::call::{Check, Enrichment};
 use crate::decision::cors::Cors;
 use crate::decision::expression::Expression;
+use crate::decision::id_token::{Carrier, IdToken};
 use crate::decision::session::Aal;
 use crate::decision::template::HeaderTemplate;
 use crate::decision::upstream::Upstream;
@@ -25,6 +28,8 @@ pub struct Rule {
     /// Those who must agree too, in the order in which they are asked.
     pub authorize: Vec<Check>,
     pub headers: Vec<HeaderTemplate>,
+    /// A signed token that says who asks.
+    pub id_token: Option<IdToken>,
     pub on_refusal: OnRefusal,
     /// The service also gets the one credential that decided.
     pub forward_credentials: bool,
@@ -94,6 +99,8 @@ pub enum OnRefusal {
 pub enum Target {
     /// Kratos' public API.
     Kratos(Arc<Upstream>),
+    /// The public halves of the keys that the gateway signs with.
+    Keys,
     /// The gateway's own sign-in pages.
     Pages,
     Service(Arc<Upstream>),
@@ -110,6 +117,7 @@ impl Rule {
             when: None,
             authorize: Vec::new(),
             headers: Vec::new(),
+            id_token: None,
             on_refusal: OnRefusal::default(),
             forward_credentials: false,
             cors: None,
@@ -121,8 +129,20 @@ impl Rule {
     pub fn reads_facts(&self) -> bool {
         self.when.as_ref().is_some_and(|when| when.reads().session)
             || self.headers.iter().any(|header| header.reads().session)
+            || self.id_token.as_ref().is_some_and(|token| token.reads().session)
             || self.enrich.iter().any(|enrichment| enrichment.call.reads().session)
             || self.authorize.iter().any(|check| check.reads().session)
+    }
+
+    /// The headers that the gateway sets on this rule and owns on every one, with their names as configured.
+    pub fn sets(&self) -> impl Iterator<Item = (HeaderName, &str)> {
+        let headers = self.headers.iter().map(|header| (header.name().clone(), &**header.spelling()));
+        let token = self.id_token.as_ref().and_then(|token| match &token.carrier {
+            Carrier::Bearer => None,
+            Carrier::Header { name, spelling } => Some((name.clone(), &**spelling)),
+        });
+        let picked = self.authorize.iter().flat_map(|check| &check.pick);
+        headers.chain(token).chain(picked.map(|(name, spelling)| (name.clone(), &**spelling)))
     }
 
     /// How old an answer of Kratos may be for this rule.

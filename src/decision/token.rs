@@ -1,6 +1,7 @@
 //! A token that was found good: whose it is and what it says.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use http::HeaderValue;
 
@@ -13,6 +14,8 @@ pub struct Token {
     /// The subject as the identity header says it, where it is an identity's id.
     pub stamp: Option<HeaderValue>,
     pub scopes: Vec<Box<str>>,
+    /// When it ends, as far as is known.
+    pub expires_at: Option<SystemTime>,
     /// All that it says.
     pub claims: Told,
 }

@@ -119,7 +119,7 @@ impl Decisions {
         let outcome = verdict.outcome.and_then(|passage| match (passage.permit.target(), &request) {
             // What the gateway itself serves is not for others to pass on: nobody said that their service may be
             // asked there.
-            (Some(Target::Kratos(_) | Target::Pages), _) => Err(Refusal::NoRule),
+            (Some(Target::Keys | Target::Kratos(_) | Target::Pages), _) => Err(Refusal::NoRule),
             (Some(Target::Service(_)) | None, Ok(request)) => Ok(changes(&policy, request.view.headers(), &passage)),
             (Some(Target::Service(_)) | None, Err(why)) => Err(Refusal::Ambiguous(*why)),
         });
@@ -189,6 +189,7 @@ fn changes(policy: &Policy, headers: &HeaderMap, passage: &Passage) -> Vec<Edit>
     let is_set = |name: &HeaderName| stamps.iter().any(|stamp| stamp.name == *name);
     let mut changes = owned.iter().filter(|name| !is_set(name)).cloned().map(Edit::Remove).collect::<Vec<_>>();
     changes.extend(edits(policy, headers, Toward::of(permit), stamps).into_iter().filter(|edit| match edit {
+        Edit::Remove(name) if is_set(name) => false,
         Edit::Remove(name) if policy.owned.stamped.contains(name) => !owned.contains(name),
         Edit::Remove(name) => !policy.forwarding.contains(name),
         Edit::Set { .. } => true,

@@ -1,4 +1,4 @@
-//! Health and metrics: what machines ask every few seconds.
+//! Health, metrics and keys: what machines ask again and again.
 
 use axum::Json;
 use axum::extract::State;
@@ -55,4 +55,9 @@ fn describe(reload: &Reload) -> Value {
 pub(super) async fn metrics(State(state): State<OpsState>) -> Response {
     state.metrics.cached_sessions(state.sessions.cached());
     ([(CONTENT_TYPE, TEXT_FORMAT)], state.metrics.render()).into_response()
+}
+
+/// What signatures of the gateway are checked with.
+pub(super) async fn keys(State(state): State<OpsState>) -> Json<Value> {
+    Json(state.signer.published())
 }

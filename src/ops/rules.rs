@@ -96,6 +96,7 @@ pub(super) fn access(rule: &Rule) -> &'static str {
 pub(super) fn upstream(rule: &Rule) -> Option<&str> {
     rule.target.as_ref().map(|target| match target {
         Target::Kratos(upstream) | Target::Service(upstream) => &*upstream.name,
+        Target::Keys => "keys",
         Target::Pages => "pages",
     })
 }

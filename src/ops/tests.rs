@@ -44,6 +44,8 @@ use crate::gate::Parties;
 use crate::proxy::InFlight;
 use crate::services::Services;
 use crate::sessions::settings::Settings;
+use crate::signing;
+use crate::signing::Signer;
 use crate::telemetry::Outcome;
 use crate::tokens::Tokens;
 
@@ -137,7 +139,12 @@ fn state(token: Option<&str>) -> OpsState {
     OpsState {
         decisions: Decisions {
             policy: Arc::clone(&policy),
-            parties: Parties { sessions: sessions.clone(), tokens: Tokens::default(), services: Services::default() },
+            parties: Parties {
+                sessions: sessions.clone(),
+                tokens: Tokens::default(),
+                services: Services::default(),
+                signer: Signer::new(signing::Settings::default()),
+            },
             metrics: Arc::clone(&metrics),
             in_flight: InFlight::default(),
             settings: Arc::default(),
@@ -147,6 +154,7 @@ fn state(token: Option<&str>) -> OpsState {
         metrics,
         readiness: Arc::default(),
         token: token.and_then(Token::new),
+        signer: Signer::new(signing::Settings::default()),
     }
 }
 

@@ -1,7 +1,8 @@
 //! From the head of a request to its permit, and what must be found out before it goes on.
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, StatusCode};
 use pingora::proxy::Session;
 
 use crate::decision::credentials::{Credentials, Sources};
@@ -69,6 +70,7 @@ impl Gateway {
         match target {
             // The rule answers decisions only; for the listener there is nothing behind it.
             None => Err(Refusal::NoRule),
+            Some(Target::Keys) => Ok(Admitted::Answered(self.show_keys(&head.method))),
             Some(Target::Pages) => self.show_page(session, exchange).await.map(Admitted::Answered),
             Some(Target::Service(_)) => self.check_length(session).map(|()| Admitted::Onward),
             Some(Target::Kratos(_)) => {
@@ -109,6 +111,17 @@ impl Gateway {
         }
         exchange.ending = Some(self.parties.sessions.prepare_ending(&credentials, ending, cause).await);
         Ok(())
+    }
+
+    /// The keys, for as long as a cache may keep them while a new one is being introduced.
+    fn show_keys(&self, method: &Method) -> Response {
+        let headers = vec![
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
+        ];
+        let body =
+            if *method == Method::HEAD { Bytes::new() } else { self.parties.signer.published().to_string().into() };
+        Response { status: StatusCode::OK, headers, body }
     }
 
     async fn show_page(&self, session: &Session, exchange: &Exchange) -> Result<Response, Refusal> {

@@ -143,7 +143,7 @@ impl Exchange {
     pub(super) fn upstream(&self) -> Option<&str> {
         match self.permit.as_ref()?.target()? {
             Target::Kratos(upstream) | Target::Service(upstream) => Some(&upstream.name),
-            Target::Pages => None,
+            Target::Keys | Target::Pages => None,
         }
     }
 

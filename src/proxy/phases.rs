@@ -67,7 +67,9 @@ impl ProxyHttp for Gateway {
         // Invariant 1: the permit alone says where to.
         let upstream = match exchange.permit.as_ref().and_then(|permit| permit.target()) {
             Some(Target::Kratos(upstream) | Target::Service(upstream)) => upstream,
-            Some(Target::Pages) | None => return Error::e_explain(ErrorType::InternalError, "no permit, no upstream"),
+            Some(Target::Keys | Target::Pages) | None => {
+                return Error::e_explain(ErrorType::InternalError, "no permit, no upstream");
+            }
         };
         let pool = self.pools.of(upstream);
         let affinity = match (upstream.balance, &exchange.session, &exchange.origin) {

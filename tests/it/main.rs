@@ -9,6 +9,7 @@ mod cors;
 mod decisions;
 mod deploy;
 mod headers;
+mod id_token;
 mod invariants;
 mod lifecycle;
 mod logs;

@@ -8,6 +8,7 @@ use crate::decision::rule::{Access, OnOutage, Rule, Target};
 use crate::decision::session::Aal;
 use crate::decision::upstream::{Balance, EndpointScheme, Timeouts, Upstream};
 use crate::ops::settings::Statuses;
+use crate::signing::keys::{KeyKind, generate};
 
 fn rule<'c>(config: &'c Config, id: &str) -> &'c Rule {
     config.policy.rules.iter().find(|rule| &*rule.id == id).unwrap()
@@ -83,7 +84,14 @@ fn what_is_left_out_has_the_documented_default() {
 fn the_reference_says_what_its_comments_say() {
     let defaults = good("kratos: http://127.0.0.1:4433\nrules: [{ id: a }]");
     let reference = super::schema::uncommented(include_str!("../../../config/reference.yaml"));
-    let config = compile_files(&[("config.yaml", &reference), ("kratos-ca.pem", ""), ("services-ca.pem", "")]);
+    let key = || generate(KeyKind::Es256).unwrap();
+    let config = compile_files(&[
+        ("config.yaml", &reference),
+        ("kratos-ca.pem", ""),
+        ("services-ca.pem", ""),
+        ("keys/2026-11.pem", &key()),
+        ("keys/2026-05.pem", &key()),
+    ]);
     let config = config.unwrap_or_else(|faults| panic!("{reference}\n{faults}"));
     // The keys that the file sets on purpose are put back; all others are written with their default.
     let mut listen = config.settings.listen.clone();

@@ -48,6 +48,15 @@ faulty! {
         "rules: [a]" => "1:9" "rules[0]" "this is a mapping";
     }
 
+    signed_tokens {
+        "rules: [{ id: a, id_token: true }]" => "1:28" "rules[0].id_token" "nothing to sign it with";
+        "id_token: { issuer: a }" => "1:11" "id_token" "`keys` is missing";
+        "id_token: { issuer: a, keys: [] }" => "1:30" "id_token.keys" "no key is named";
+        "id_token: { issuer: a, keys: gone.pem }" => "1:30" "id_token.keys" "cannot be read";
+        "id_token: { issuer: a, keys: config.yaml }" => "1:30" "id_token.keys" "holds no private key";
+                "rules: [{ id: keys }]" => "1:15" "rules[0].id" "the gateway's own";
+    }
+
     listeners {
         "listen: :4455" => "1:9" "listen" "did you mean `0.0.0.0:4455`?";
         "listen: localhost:4455" => "1:9" "listen" "did you mean `127.0.0.1:4455`?";
@@ -305,5 +314,45 @@ fn no_fault_shows_a_secret() {
     ] {
         let told = compile_text(text).err().unwrap().to_string();
         assert!(!told.contains("hunter2") && !told.contains("s3cr3t"), "{told}");
+    }
+}
+
+/// A key to sign with, and a configuration that names it.
+fn with_key(rule: &str) -> Vec<String> {
+    let key = crate::signing::keys::generate(crate::signing::keys::KeyKind::Es256).unwrap();
+    let text = format!(
+        "kratos: http://k\nid_token: {{ issuer: https://g, keys: key.pem, publish: true }}\nrules:\n- {{ id: a, {rule} }}\n"
+    );
+    match compile_files(&[("config.yaml", &text), ("key.pem", &key)]) {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.iter().map(|fault| format!("{} {}", fault.path, fault.message)).collect(),
+    }
+}
+
+#[test]
+fn what_a_rule_may_have_signed() {
+    for (rule, faults) in [
+        ("id_token: true", &[][..]),
+        (
+            "id_token: { audience: [a, b], ttl: 1m, claims: { roles: [1, '${identity.traits.role}'], x: { y: null } } }",
+            &[],
+        ),
+        ("id_token: { header: X-Token, claims: {} }", &[]),
+        (
+            "id_token: { claims: { sub: x, exp: 1, email: '${nobody}' } }",
+            &[
+                "rules[0].id_token.claims.sub `sub` is a claim of the gateway's own",
+                "rules[0].id_token.claims.exp `exp` is a claim of the gateway's own",
+                "rules[0].id_token.claims.email in `${nobody}`: unknown name `nobody`",
+            ],
+        ),
+        ("id_token: { header: Cookie }", &["rules[0].id_token.header `Cookie` carries credentials"]),
+        ("id_token: { header: X-A }, headers: { X_A: b }", &["rules[0].id rule `a` sets `X-A` twice"]),
+        ("id_token: true, forward_credentials: true", &["rules[0].id_token with `forward_credentials`"]),
+        ("match: { paths: /.well-known/jwks.json }", &["rules[0].match.paths `/.well-known/jwks.json` lies within"]),
+    ] {
+        let told = with_key(rule);
+        let fits = told.len() == faults.len() && told.iter().zip(faults).all(|(told, fault)| told.starts_with(fault));
+        assert!(fits, "{rule}\n{}", told.join("\n"));
     }
 }

@@ -12,7 +12,7 @@ use crate::config::{keys, schema};
 /// A file of `config/` with every commented key in force. A comment that is one begins with a capital or a word and
 /// no colon; one that holds a key begins with it.
 pub(super) fn uncommented(text: &str) -> String {
-    let key = regex::Regex::new(r"^(\s*)# ([a-z_0-9]+: .*)$").unwrap();
+    let key = regex::Regex::new(r"^(\s*)# ([a-z_0-9]+:(?: .*)?)$").unwrap();
     let absent = ["tls:", "h2c:", "ca:", "hosts:", "cors:", "allow:", "on_outage: refuse, ", "rule_files:"];
     let lines = text.lines().map(|line| match key.captures(line) {
         Some(found) if !absent.iter().any(|absent| found[2].starts_with(absent)) && is_key(&found[2]) => {
@@ -36,7 +36,15 @@ fn is_key(text: &str) -> bool {
         keys::UPSTREAM,
         keys::HEALTH_CHECK,
     ];
-    let known = known.into_iter().chain([keys::RULE, keys::CORS, keys::MATCH, keys::REQUIRE, keys::ROOT]);
+    let known = known.into_iter().chain([
+        keys::ID_TOKEN,
+        keys::RULE_ID_TOKEN,
+        keys::RULE,
+        keys::CORS,
+        keys::MATCH,
+        keys::REQUIRE,
+        keys::ROOT,
+    ]);
     known.flatten().any(|key| *key == name)
 }
 
@@ -94,9 +102,11 @@ fn the_schema_knows_the_keys_of_the_compiler_and_no_others() {
         keys::SESSIONS,
         keys::LOGIN,
         keys::UI,
+        keys::ID_TOKEN,
         keys::UPSTREAM,
         keys::HEALTH_CHECK,
         keys::RULE,
+        keys::RULE_ID_TOKEN,
         keys::CORS,
         keys::MATCH,
         keys::PATH,
