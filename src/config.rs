@@ -28,9 +28,11 @@ mod loops;
 pub(crate) mod node;
 mod pages;
 mod payload;
+mod questions;
 pub mod reload;
 mod rules;
 mod schema;
+mod services;
 pub(crate) mod source;
 #[cfg(test)]
 mod tests;

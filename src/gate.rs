@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use http::HeaderValue;
+use cel::Value;
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::decision::authenticate::{Authenticator, OnInvalid, Presented, presented};
-use crate::decision::call::{Reply, Service};
+use crate::decision::call::{Meaning, Reply, Said, Service};
 use crate::decision::cors::{AnswerHeaders, Preflight};
 use crate::decision::credentials::Credentials;
 use crate::decision::decide::{Captured, Decision, Evidence, FRESH, Permit, asks_who, decide};
@@ -49,8 +50,21 @@ pub struct Parties {
 #[derive(Debug)]
 pub struct Supposed {
     pub caller: Caller,
-    /// By the name of the service.
-    pub replies: HashMap<Box<str>, Reply>,
+    pub replies: SupposedReplies,
+}
+
+/// What services would answer, by their names.
+pub type SupposedReplies = HashMap<Box<str>, SupposedReply>;
+
+/// What a service would answer.
+#[derive(Clone, Debug)]
+pub enum SupposedReply {
+    Agrees,
+    Refuses,
+    /// There would be no answer.
+    Silent,
+    /// What an enricher would tell.
+    Tells(Value),
 }
 
 /// What became of a request.
@@ -217,11 +231,14 @@ impl<'i, 'r> Inquiry<'i, 'r> {
                     let reply = match self.who {
                         WhoAsks::Parties(parties) => parties.services.ask(&question, within).await,
                         WhoAsks::Supposed(supposed) => match supposed.replies.get(&question.service.name) {
-                            Some(reply) => reply.clone(),
+                            Some(reply) => reply.to(self.rule, &question.service),
                             None => return (Decision::Refuse(Refusal::Undecided), Some(question.service)),
                         },
                     };
-                    evidence.hear(self.rule, &reply);
+                    let lets_pass = evidence.hear(self.rule, &reply);
+                    if let (WhoAsks::Parties(parties), true) = (self.who, lets_pass) {
+                        parties.services.keep(&question, &reply);
+                    }
                     if within.is_some() {
                         evidence.settle();
                     }
@@ -232,12 +249,29 @@ impl<'i, 'r> Inquiry<'i, 'r> {
     }
 }
 
-impl Supposed {
-    /// Nothing is known of anyone but the caller.
-    pub fn caller(caller: Caller) -> Self {
-        Self { caller, replies: HashMap::new() }
+impl SupposedReply {
+    /// The reply in what `service` speaks on this rule.
+    fn to(&self, rule: &Rule, service: &Service) -> Reply {
+        let check = rule.authorize.iter().find(|check| check.call.service.name == service.name);
+        let meaning = check.map_or(Meaning::Status, |check| check.meaning);
+        let (status, body) = match self {
+            Self::Agrees => meaning.supposed(true),
+            Self::Refuses => meaning.supposed(false),
+            Self::Silent => return Reply::Silence,
+            Self::Tells(value) => (StatusCode::OK, value.clone()),
+        };
+        Reply::Said(Said {
+            status,
+            headers: HeaderMap::new(),
+            body,
+            length: 0,
+            age: Duration::ZERO,
+            asked_at: Instant::now(),
+        })
     }
+}
 
+impl Supposed {
     fn presented<'i, 'r>(&self, rule: &'i Rule, from: usize) -> Option<(usize, Presented<'i, 'r>)> {
         rule.authenticate.iter().enumerate().skip(from).find_map(|(number, authenticator)| {
             match (&self.caller, authenticator) {

@@ -103,7 +103,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         runtime: runtime.handle().clone(),
         sessions: Sessions::new(settings.sessions.clone(), Arc::clone(&metrics))?,
         tokens: Tokens::default(),
-        services: Services::default(),
+        services: Services::new(Arc::clone(&metrics)),
         signer: Signer::new(signing),
         readiness: Arc::new(Readiness::default()),
         stop: watch::Sender::new(Stop::NotYet),
@@ -247,6 +247,7 @@ impl Control {
     fn prepare(&self, policy: &Policy) {
         let rules = || policy.reserved.iter().chain(&policy.rules);
         self.pools.prepare(policy);
+        self.services.prepare(policy);
         self.sessions.keep_facts(policy.reads_facts());
         self.metrics.rules(&rules().map(|rule| &*rule.id).collect::<Vec<_>>());
         let upstreams = rules().filter_map(|rule| match &rule.target {

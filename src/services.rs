@@ -1,16 +1,203 @@
 //! Others who are asked while a request is decided: bounded in time and size, cached where they let pass.
 
-use std::time::Duration;
+mod cache;
+pub(crate) mod circuit;
+pub(crate) mod client;
+pub(crate) mod json;
 
-use crate::decision::call::{Question, Reply};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use cel::Value;
+use http::HeaderValue;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, watch};
+
+use crate::decision::call::{Question, Reply, Said, Service};
+use crate::decision::policy::Policy;
+use crate::services::cache::{Cache, Key};
+use crate::services::circuit::Circuit;
+use crate::services::client::{NoAnswer, client, send};
+use crate::telemetry::{Asked, Metrics};
+
+/// So many questions may be on their way to one service at once; the others wait, within their time.
+const MAX_AT_ONCE: usize = 256;
+/// How long is waited before a question is asked again.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The services that rules name. A clone is the same.
-#[derive(Clone, Default)]
-pub struct Services {}
+#[derive(Clone)]
+pub struct Services {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    known: ArcSwap<HashMap<Box<str>, Arc<Known>>>,
+    cache: Cache,
+    /// Questions on their way whose answers may be shared, for they may be cached.
+    shared_questions: Mutex<HashMap<Key, watch::Receiver<Option<Reply>>>>,
+    generations: AtomicU64,
+    metrics: Arc<Metrics>,
+}
+
+/// What is known of one service.
+struct Known {
+    service: Arc<Service>,
+    /// Absent where its certificates cannot be read: then it cannot be asked.
+    client: Option<reqwest::Client>,
+    circuit: Circuit,
+    slots: Semaphore,
+    /// Of its settings: answers to others do not count.
+    generation: u64,
+}
 
 impl Services {
-    /// Asks one, or takes an answer that is no older than `within`. Never fails: silence is a reply.
-    pub async fn ask(&self, _question: &Question, _within: Option<Duration>) -> Reply {
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        let shared = Shared {
+            known: ArcSwap::default(),
+            cache: Cache::new(),
+            shared_questions: Mutex::default(),
+            generations: AtomicU64::new(0),
+            metrics,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Makes ready what rules of `policy` will ask. A service whose settings did not change keeps its connections.
+    pub fn prepare(&self, policy: &Policy) {
+        let old = self.shared.known.load();
+        let mut known = HashMap::new();
+        for service in policy.rules.iter().flat_map(|rule| rule.services()) {
+            let same = old.get(&service.name).filter(|known| *known.service == **service).cloned();
+            let entry = known.entry(service.name.clone());
+            entry.or_insert_with(|| same.unwrap_or_else(|| Arc::new(self.shared.meet(service))));
+        }
+        self.shared.metrics.services(&known.keys().map(AsRef::as_ref).collect::<Vec<_>>());
+        self.shared.known.store(Arc::new(known));
+    }
+
+    /// Asks a service, or takes an answer that is younger than `within`. Never fails: silence is a reply.
+    pub async fn ask(&self, question: &Question, within: Option<Duration>) -> Reply {
+        let shared = &self.shared;
+        let Some(known) = shared.known.load().get(&question.service.name).cloned() else {
+            // A reload took it away; the request still has the policy that it began with.
+            return Reply::Silence;
+        };
+        let ttl = question.service.ttl;
+        if ttl.is_zero() {
+            return shared.ask(&known, question).await;
+        }
+        let key = shared.cache.key(question, known.generation);
+        if let Some(said) = shared.cache.get(key, ttl, within) {
+            shared.metrics.service_asked(&known.service.name, Asked::Cached, Duration::ZERO);
+            return Reply::Said(said);
+        }
+        // Whoever needs a new answer must not take one to a question that was asked before.
+        if within.is_some() {
+            return shared.ask(&known, question).await;
+        }
+        let mut receiver = {
+            let mut on_their_way = shared.shared_questions.lock();
+            match on_their_way.get(&key) {
+                Some(receiver) => receiver.clone(),
+                None => {
+                    let (sender, receiver) = watch::channel(None);
+                    on_their_way.insert(key, receiver.clone());
+                    // A task of its own: that the one who began it is gone strands nobody.
+                    let (shared, question) = (Arc::clone(shared), question.clone());
+                    tokio::spawn(async move {
+                        let reply = shared.ask(&known, &question).await;
+                        shared.shared_questions.lock().remove(&key);
+                        sender.send_replace(Some(reply));
+                    });
+                    receiver
+                }
+            }
+        };
+        let reply = receiver.wait_for(Option::is_some).await;
+        reply.ok().and_then(|reply| reply.clone()).unwrap_or(Reply::Silence)
+    }
+
+    /// Keeps an answer that lets pass. No other is ever kept.
+    pub fn keep(&self, question: &Question, reply: &Reply) {
+        if let (Reply::Said(said), false) = (reply, question.service.ttl.is_zero())
+            && said.age.is_zero()
+            && let Some(known) = self.shared.known.load().get(&question.service.name)
+        {
+            let key = self.shared.cache.key(question, known.generation);
+            self.shared.cache.keep(key, said.clone(), said.asked_at);
+        }
+    }
+}
+
+impl Shared {
+    fn meet(&self, service: &Arc<Service>) -> Known {
+        let client = client(service.authority.as_deref());
+        let client = client.inspect_err(|error| tracing::error!(service = &*service.name, %error, "Cannot be asked"));
+        Known {
+            service: Arc::clone(service),
+            client: client.ok(),
+            circuit: Circuit::default(),
+            slots: Semaphore::new(MAX_AT_ONCE),
+            generation: self.generations.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// Asks, and after a failure as often again as the service's settings say.
+    async fn ask(&self, known: &Known, question: &Question) -> Reply {
+        let service = &known.service;
+        let began = Instant::now();
+        for attempt in 0..=service.retries {
+            if !known.circuit.admits(Instant::now()) {
+                self.metrics.service_asked(&service.name, Asked::NotAsked, began.elapsed());
+                return Reply::Silence;
+            }
+            match self.attempt(known, question).await {
+                Ok(said) => {
+                    known.circuit.succeeded();
+                    self.metrics.service_asked(&service.name, Asked::Answered, began.elapsed());
+                    return Reply::Said(said);
+                }
+                Err(cause) => {
+                    known.circuit.failed(Instant::now());
+                    tracing::warn!(service = &*service.name, %cause, attempt, "A service that decides cannot be asked");
+                }
+            }
+            if attempt < service.retries {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        self.metrics.service_asked(&service.name, Asked::Failed, began.elapsed());
         Reply::Silence
+    }
+
+    async fn attempt(&self, known: &Known, question: &Question) -> Result<Said, String> {
+        let timeout = known.service.timeout;
+        let client = known.client.as_ref().ok_or("its certificates cannot be read")?;
+        let slot = tokio::time::timeout(timeout, known.slots.acquire()).await;
+        let Ok(Ok(_slot)) = slot else { return Err("too many questions are on their way to it".to_owned()) };
+        let asked_at = Instant::now();
+        let mut request = client.request(question.method.clone(), &question.url);
+        for (name, value) in &question.headers {
+            request = request.header(name, value);
+        }
+        if let Some(authorization) = &known.service.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        if let Some(body) = &question.body {
+            request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body.clone());
+        }
+        let answer = send(request, timeout).await.map_err(|cause: NoAnswer| cause.to_string())?;
+        // A service that fails has decided nothing.
+        if answer.status.is_server_error() {
+            return Err(format!("it says {}", answer.status));
+        }
+        let body = serde_json::from_slice(&answer.body).map_or(Value::Null, |body| json::value(&body));
+        let length = answer.body.len();
+        Ok(Said { status: answer.status, headers: answer.headers, body, length, age: Duration::ZERO, asked_at })
     }
 }

@@ -1,7 +1,6 @@
 //! Who is asking: the session behind a credential, cached, shared, and revoked at once.
 
 mod cache;
-mod circuit;
 pub mod ending;
 mod facts;
 mod fingerprint;
@@ -28,8 +27,8 @@ use crate::decision::edits::Stamps;
 use crate::decision::expression::Scope;
 use crate::decision::policy::Policy;
 use crate::decision::session::{Answer, Caller, Outage};
+use crate::services::circuit::Circuit;
 use crate::sessions::cache::{Cache, Entry, Refreshing};
-use crate::sessions::circuit::Circuit;
 use crate::sessions::fingerprint::{Fingerprints, Key};
 use crate::sessions::flight::{Boarding, Flights};
 use crate::sessions::journal::Mark;

@@ -1,5 +1,6 @@
 //! The log subscriber and the metrics.
 
+pub use labels::Asked;
 pub use labels::Class;
 pub use labels::ConnectionError;
 pub use labels::Lookup;

@@ -8,7 +8,8 @@ use http::{HeaderMap, Method};
 
 use crate::cli::{ConfigFile, print};
 use crate::config::{self, Options};
-use crate::ops::explain::{Supposed, explain, header};
+use crate::gate::SupposedReply;
+use crate::ops::explain::{Supposed, Supposing, explain, header, reply, tells};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -26,6 +27,9 @@ pub(super) struct Arguments {
     /// What whoami would answer: `none`, `step-up`, `down`, or a file with a session's JSON.
     #[arg(long, value_name = "none|step-up|down|FILE.json")]
     session: Option<String>,
+    /// What a service would answer: `allow`, `deny` or `silent`, or a file with the JSON that an enricher would tell.
+    #[arg(long = "answer", value_name = "NAME=allow|deny|silent|FILE.json")]
+    answers: Vec<String>,
     /// For machines.
     #[arg(long)]
     json: bool,
@@ -38,11 +42,29 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let (name, value) = header(text).with_context(|| format!("`{text}` is no header: write `Name: value`"))?;
         headers.append(name, value);
     }
-    let supposed = arguments.session.as_deref().map(supposed).transpose()?;
+    let replies = arguments.answers.iter().map(|text| answer(text)).collect::<anyhow::Result<_>>()?;
+    let session = arguments.session.as_deref().map(supposed).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let explanation = runtime.block_on(explain(&config.policy, &arguments.method, &arguments.url, headers, supposed));
+    let explanation = runtime.block_on(explain(
+        &config.policy,
+        &arguments.method,
+        &arguments.url,
+        headers,
+        Supposing { session, replies },
+    ));
     print(&if arguments.json { serde_json::to_string(&explanation)? } else { explanation.to_string() })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The name of a service, and a word or the name of a file.
+fn answer(text: &str) -> anyhow::Result<(Box<str>, SupposedReply)> {
+    let (name, answer) = text.split_once('=').with_context(|| format!("`{text}` is no answer: write `name=allow`"))?;
+    if let Some(reply) = reply(answer) {
+        return Ok((name.into(), reply));
+    }
+    let json = fs::read(answer).with_context(|| format!("cannot read the answer in {answer}"))?;
+    let json = serde_json::from_slice(&json).with_context(|| format!("{answer} holds no JSON"))?;
+    Ok((name.into(), tells(&json)))
 }
 
 /// A word, or else the name of a file.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::config::{self, Faults, Options};
 use crate::decision::policy::Policy;
-use crate::ops::explain::{Supposed, explain};
+use crate::ops::explain::{Supposing, explain};
 
 mod file;
 #[cfg(test)]
@@ -53,8 +53,8 @@ struct Test {
     method: Method,
     url: String,
     headers: HeaderMap,
-    /// Absent: nothing is supposed, and a rule that asks Kratos has the outcome `ask`.
-    session: Option<Supposed>,
+    /// A rule that asks anyone of whom nothing is supposed has the outcome `ask`.
+    supposing: Supposing,
     expected: Expected,
 }
 
@@ -82,11 +82,11 @@ pub(crate) fn run_rule_tests(file: &Path) -> Result<Report, RuleTestError> {
 }
 
 fn run(test: Test, file: &Path, policy: &Policy) -> TestResult {
-    let Test { name, line, method, url, headers, session, expected } = test;
+    let Test { name, line, method, url, headers, supposing, expected } = test;
     let place = format!("{}:{line}", file.display());
     let sent = headers.clone();
     // Nobody is asked, so that there is nothing to wait for.
-    let explained = explain(policy, &method, &url, headers, session).now_or_never();
+    let explained = explain(policy, &method, &url, headers, supposing).now_or_never();
     let explained = explained.and_then(|explanation| serde_json::to_value(&explanation).ok());
     let failures = match explained {
         Some(explained) => expected.failures(&explained, &sent),

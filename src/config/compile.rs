@@ -15,6 +15,7 @@ use crate::config::node;
 use crate::config::node::{Mark, Node};
 use crate::config::pages::{login, ui};
 use crate::config::rules::{Draft, Named, Rules};
+use crate::config::services::Services;
 use crate::config::source::{Contents, Files, Source};
 use crate::config::upstreams::Upstreams;
 use crate::config::{Config, Options, Settings};
@@ -121,8 +122,15 @@ impl Compilation<'_> {
         let ui = fields.get("ui").and_then(|node| ui(decoder, node, &kratos));
         let mut named = Named {
             upstreams: fields.get("upstreams").map(|node| Upstreams::decode(decoder, node)).unwrap_or_default(),
+            services: Services::default(),
             signing: fields.get("id_token").map(|node| Signing::decode(decoder, node)).unwrap_or_default(),
         };
+        if let Some(node) = fields.get("authorizers") {
+            named.services.authorizers(decoder, node);
+        }
+        if let Some(node) = fields.get("enrichers") {
+            named.services.enrichers(decoder, node);
+        }
         let mut rules = Rules::default();
         if let Some(node) = fields.get("rules") {
             rules.decode(decoder, node, &mut named);
@@ -133,6 +141,7 @@ impl Compilation<'_> {
         }
         let decoder = &mut self.decoder;
         named.upstreams.warn_of_unused(decoder);
+        named.services.warn_of_unused(decoder);
         named.signing.warn_if_unused(decoder, &rules.drafts);
         if rules.drafts.is_empty() && decoder.report.count() == 0 {
             decoder.report.warn(end, "there are no rules: every request but Kratos' own is answered 404", None);

@@ -65,6 +65,11 @@ fn names(all: &[&str]) -> FoldedNames {
     names
 }
 
+/// Whether a name says where a message ends or how its connection is used.
+pub(crate) fn is_framing(name: &HeaderName) -> bool {
+    FRAMING.contains(name)
+}
+
 /// Faults a name that no rule may set, and warns of one that clients would miss.
 pub(crate) fn check_name(decoder: &mut Decoder<'_>, mark: Mark, spelling: &str, name: &HeaderName) {
     if FRAMING.contains(name) {

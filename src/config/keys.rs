@@ -17,6 +17,8 @@ pub(crate) const ROOT: &[&str] = &[
     "identity_header",
     "ui",
     "id_token",
+    "authorizers",
+    "enrichers",
     "upstreams",
     "rules",
     "rule_files",
@@ -61,6 +63,29 @@ pub(crate) const ID_TOKEN: &[&str] = &["issuer", "keys", "ttl", "publish"];
 
 pub(crate) const RULE_ID_TOKEN: &[&str] = &["audience", "claims", "header", "ttl"];
 
+/// What is said of any service that is asked.
+macro_rules! with_patience {
+    ($($key:literal),*) => { &[$($key,)* "timeout", "retries", "ttl", "authorization", "ca"] };
+}
+
+pub(crate) const AUTHORIZER: &[&str] = with_patience!("http", "keto", "opa");
+
+pub(crate) const ENRICHER: &[&str] = with_patience!("url", "method", "headers", "payload", "required");
+
+pub(crate) const SERVICE_URL: &[&str] = &["url"];
+
+pub(crate) const HTTP: &[&str] = &["url", "method", "headers", "payload"];
+
+pub(crate) const RULE_HTTP: &[&str] = &["headers", "payload", "pick"];
+
+pub(crate) const RULE_KETO: &[&str] = &["namespace", "object", "relation", "subject", "subject_set", "tuples"];
+
+pub(crate) const TUPLE: &[&str] = &["namespace", "object", "relation", "subject", "subject_set"];
+
+pub(crate) const SUBJECT_SET: &[&str] = &["namespace", "object", "relation"];
+
+pub(crate) const RULE_OPA: &[&str] = &["input"];
+
 pub(crate) const UPSTREAM: &[&str] =
     &["endpoints", "balance", "connect_timeout", "read_timeout", "write_timeout", "idle_timeout", "health_check", "ca"];
 
@@ -70,7 +95,9 @@ pub(crate) const RULE: &[&str] = &[
     "id",
     "match",
     "access",
+    "enrich",
     "require",
+    "authorize",
     "headers",
     "id_token",
     "on_refusal",

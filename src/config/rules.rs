@@ -11,6 +11,7 @@ use crate::config::keys::{AccessWord, AllowWord};
 use crate::config::kratos;
 use crate::config::kratos::host;
 use crate::config::node::{Kind, Mark, Node};
+use crate::config::services::Services;
 use crate::config::units::Misread;
 use crate::config::upstreams::{NAME, Upstreams, is_name};
 use crate::decision::expression::Expression;
@@ -36,6 +37,7 @@ pub(crate) struct Draft {
 pub(crate) struct Named {
     pub(crate) upstreams: Upstreams,
     pub(crate) signing: Signing,
+    pub(crate) services: Services,
 }
 
 /// All rules so far, over all files.
@@ -84,6 +86,12 @@ impl Rules {
             draft.entry.paths.extend(PathPattern::parse("/**"));
         }
         draft.access(decoder, &fields);
+        if let Some(node) = fields.get("enrich") {
+            draft.rule.enrich = named.services.enrichments(decoder, node);
+        }
+        if let Some(node) = fields.get("authorize") {
+            draft.rule.authorize = named.services.checks(decoder, node);
+        }
         let rule = &mut draft.rule;
         rule.on_refusal = choice(decoder, &fields, "on_refusal", keys::ON_REFUSAL).unwrap_or_default();
         if let Some(forward) = fields.get("forward_credentials").and_then(|node| decoder.boolean(node)) {
@@ -98,6 +106,7 @@ impl Rules {
                 );
             }
         }
+        check_questions(decoder, &fields, rule);
         if let Some(node) = fields.get("cors") {
             rule.cors = cors::decode(decoder, node, &draft.entry.methods);
         }
@@ -124,6 +133,28 @@ impl Rules {
             self.ids.insert(id.clone(), node.mark);
         }
         (id, node.mark)
+    }
+}
+
+/// What a rule reads and asks must fit together.
+fn check_questions(decoder: &mut Decoder<'_>, fields: &Fields<'_>, rule: &Rule) {
+    for key in ["enrich", "authorize"].into_iter().filter(|key| fields.mentions(key)) {
+        if fields.get("access").is_some() && matches!(rule.access, Access::Deny) {
+            let why = format!("a rule with `access: deny` lets nobody pass, whatever `{key}` says");
+            decoder.report.warn(fields.key_mark(key), why, None);
+        }
+    }
+    if !rule.enrich.is_empty() || fields.mentions("enrich") {
+        if matches!(rule.access, Access::Public) {
+            decoder.report.fault(fields.key_mark("enrich"), "with `access: public` nobody is known of whom to ask");
+        }
+        return;
+    }
+    for (key, reads) in rule.reads() {
+        if reads.context {
+            let why = format!("`{key}` reads `context`, and the rule has no `enrich` that would fill it");
+            decoder.report.fault(fields.key_mark(key), why);
+        }
     }
 }
 

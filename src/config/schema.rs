@@ -4,6 +4,10 @@ use serde_json::{Map, Value, json};
 
 use crate::config::keys;
 
+mod services;
+
+use services::{authorizer, check, enricher, named, use_of};
+
 /// The schema, in the dialect of 2020-12.
 pub fn schema() -> Value {
     let mut schema = object(keys::ROOT, &["kratos"], root_key);
@@ -141,6 +145,8 @@ fn root_key(key: &str) -> Value {
                 _ => positive(),
             }),
         ),
+        "authorizers" => described("Services that must agree, by name.", named(&authorizer())),
+        "enrichers" => described("Services that tell more of callers, by name.", named(&enricher())),
         "upstreams" => described(
             "The services, by name.",
             json!({
@@ -289,6 +295,8 @@ fn rule_key(key: &str) -> Value {
         }
         "access" => described("Default session.", word(keys::ACCESS)),
         "require" => described("What a session must be to pass.", object(keys::REQUIRE, &[], require_key)),
+        "enrich" => described("Enrichers; what they tell is `context.<name>`.", list(&name(), 0)),
+        "authorize" => described("Authorizers that must all agree, in this order.", list(&use_of(&check()), 0)),
         "headers" => described(
             "Set for the service; `${…}` holds a CEL expression.",
             json!({ "type": "object", "propertyNames": { "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$" },

@@ -3,10 +3,10 @@
 //! Nothing is asked here: a call is filled in, and its answer is read. Asking is for the shell.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cel::Value;
-use cel::objects::Key;
+use cel::objects::{Key, Map};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::decision::edits::Stamp;
@@ -25,6 +25,8 @@ pub struct Service {
     pub retries: u32,
     /// How long an answer that lets pass is good. Zero: it is asked every time.
     pub ttl: Duration,
+    /// The value of the `Authorization` header by which the gateway says who it is.
+    pub authorization: Option<HeaderValue>,
     /// PEM certificates of a private authority that vouches for an https URL, instead of the system's.
     pub authority: Option<Box<[u8]>>,
 }
@@ -34,10 +36,10 @@ pub struct Service {
 pub struct Call {
     pub service: Arc<Service>,
     pub method: Method,
-    pub url: UrlTemplate,
+    pub url: Arc<UrlTemplate>,
     /// One without a value is left out.
-    pub headers: Vec<HeaderTemplate>,
-    pub body: Option<Payload>,
+    pub headers: Vec<Arc<HeaderTemplate>>,
+    pub body: Option<Arc<Payload>>,
     /// What becomes of a hole in the body that has no value.
     pub absent: Absent,
 }
@@ -50,6 +52,8 @@ pub struct Question {
     pub url: String,
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub body: Option<String>,
+    /// The session about which it is asked, where an answer is good for that one alone.
+    pub caller: Option<String>,
 }
 
 /// What came of a question.
@@ -67,15 +71,18 @@ pub struct Said {
     pub headers: HeaderMap,
     /// The body, where it is JSON; else null.
     pub body: Value,
-    /// How long ago it was given.
+    /// Of the body, in bytes.
+    pub length: usize,
+    /// How long ago it was asked for.
     pub age: Duration,
+    pub asked_at: Instant,
 }
 
 impl Call {
     /// What all holes together read.
     pub fn reads(&self) -> Reads {
-        let headers = self.headers.iter().map(HeaderTemplate::reads).fold(Reads::default(), Reads::and);
-        let body = self.body.as_ref().map(Payload::reads).unwrap_or_default();
+        let headers = self.headers.iter().map(|header| header.reads()).fold(Reads::default(), Reads::and);
+        let body = self.body.as_ref().map(|body| body.reads()).unwrap_or_default();
         self.url.reads().and(headers).and(body)
     }
 
@@ -85,13 +92,14 @@ impl Call {
             Some(payload) => Some(payload.render(scope, self.absent)?),
             None => None,
         };
-        let header = |header: &HeaderTemplate| Some((header.name().clone(), header.render(scope)?));
+        let header = |header: &Arc<HeaderTemplate>| Some((header.name().clone(), header.render(scope)?));
         Some(Question {
             service: Arc::clone(&self.service),
             method: self.method.clone(),
             url: self.url.render(scope)?,
             headers: self.headers.iter().filter_map(header).collect(),
             body,
+            caller: None,
         })
     }
 }
@@ -134,6 +142,24 @@ pub enum Meaning {
     AllAllowed(usize),
     /// Open Policy Agent: `result` is true, or its `allow` is.
     Result,
+}
+
+impl Meaning {
+    /// The answer that says yes or no, for those who suppose one.
+    pub fn supposed(self, yes: bool) -> (StatusCode, Value) {
+        let entry = |name: &str, value| (Key::String(Arc::new(name.to_owned())), value);
+        let map = |name: &str, value| Value::Map(Map { map: Arc::new([entry(name, value)].into_iter().collect()) });
+        match self {
+            Self::Status if yes => (StatusCode::OK, Value::Null),
+            Self::Status => (StatusCode::FORBIDDEN, Value::Null),
+            Self::Allowed => (StatusCode::OK, map("allowed", Value::Bool(yes))),
+            Self::AllAllowed(count) => {
+                let results = vec![map("allowed", Value::Bool(yes)); count];
+                (StatusCode::OK, map("results", Value::List(Arc::new(results))))
+            }
+            Self::Result => (StatusCode::OK, map("result", Value::Bool(yes))),
+        }
+    }
 }
 
 /// What an answer means.

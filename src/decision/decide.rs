@@ -122,8 +122,8 @@ impl Evidence {
         self.age = Duration::ZERO;
     }
 
-    /// Takes the reply to what [`decide`] asked last.
-    pub fn hear(&mut self, rule: &Rule, reply: &Reply) {
+    /// Takes the reply to what [`decide`] asked last; whether it lets pass, so that it may be kept.
+    pub fn hear(&mut self, rule: &Rule, reply: &Reply) -> bool {
         if let Some(enrichment) = rule.enrich.get(self.told.len()) {
             match Enrichment::read(reply) {
                 Some(value) => self.note(rule, value.clone()),
@@ -143,6 +143,7 @@ impl Evidence {
         if let Reply::Said(said) = reply {
             self.age = self.age.max(said.age);
         }
+        self.ending.is_none() && matches!(reply, Reply::Said(said) if said.status.is_success())
     }
 
     fn note(&mut self, rule: &Rule, value: Value) {
@@ -231,7 +232,10 @@ fn verdict(
         let question = match caller {
             Passing::Unnamed => None,
             Passing::Session(_) | Passing::Token(..) => {
-                let question = enrichment.call.question(&evidence.scope(rule, request, captures));
+                let mut question = enrichment.call.question(&evidence.scope(rule, request, captures));
+                if let (Some(question), Passing::Session(session)) = (&mut question, &caller) {
+                    question.caller = Some(session.id.to_string());
+                }
                 if question.is_none() && enrichment.required {
                     return Err(Refusal::Forbidden);
                 }
@@ -333,198 +337,4 @@ fn rests_on_answer(refusal: &Refusal, rule: &Rule) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use http::{HeaderMap, HeaderValue, Method};
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::decision::expression::{Expression, Facts};
-    use crate::decision::request::{Head, Scheme};
-    use crate::decision::session::Aal;
-
-    const NOW: u64 = 1_800_000_000;
-
-    fn at(seconds: u64) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
-    }
-
-    fn known(change: impl FnOnce(&mut Session)) -> Caller {
-        let mut session = Session {
-            id: Uuid::from_u128(1),
-            identity: Uuid::from_u128(2),
-            expires_at: at(NOW + 3600),
-            authenticated_at: at(NOW - 600),
-            aal: Aal::Aal1,
-            verified: false,
-            stamp: HeaderValue::from_static("ann"),
-            facts: None,
-        };
-        change(&mut session);
-        Caller::Known(Arc::new(session))
-    }
-
-    fn rule(access: Access, when: Option<&str>) -> Arc<Rule> {
-        let when = when.map(|source| Expression::compile(source).unwrap());
-        Arc::new(Rule { when, ..Rule::new("rule", access) })
-    }
-
-    fn session(change: impl FnOnce(&mut Demands)) -> Access {
-        let mut demands = Demands::default();
-        change(&mut demands);
-        Access::Session(demands)
-    }
-
-    /// The decision in a word: `permit`, `permit unnamed`, `ask anew`, or the refusal's id.
-    fn decided(rule: &Arc<Rule>, caller: Caller, age: Duration) -> &'static str {
-        let headers = HeaderMap::from_iter([(http::header::HOST, HeaderValue::from_static("a.example"))]);
-        let head =
-            Head { method: &Method::GET, target: b"/x", authority: None, headers: &headers, scheme: Scheme::Http };
-        let request = RequestView::parse(head).unwrap();
-        let mut evidence = Evidence::new(Answer { caller, age }, Some(0));
-        match decide(rule, &mut evidence, &request, &Vec::new(), at(NOW)) {
-            Decision::Ask(_) => "ask",
-            Decision::AskAnew => "ask anew",
-            Decision::Permit(permit) if permit.session().is_some() => "permit",
-            Decision::Permit(_) => "permit unnamed",
-            Decision::Refuse(refusal) => refusal.id(),
-        }
-    }
-
-    const OUTAGE: Caller = Caller::Unknown(Outage::Away);
-    const THROTTLED: Caller = Caller::Unknown(Outage::Throttled(None));
-    const REFUSE: Access = Access::Optional { on_outage: OnOutage::Refuse };
-    const ANONYMOUS: Access = Access::Optional { on_outage: OnOutage::Anonymous };
-
-    #[test]
-    fn every_caller_gets_what_every_access_says() {
-        let callers = [Caller::Anonymous, known(|_| {}), Caller::Rejected, Caller::StepUpNeeded, OUTAGE, THROTTLED];
-        let table = [
-            (Access::Deny, ["forbidden"; 6]),
-            (Access::Public, ["permit unnamed"; 6]),
-            (
-                REFUSE,
-                [
-                    "permit unnamed",
-                    "permit",
-                    "permit unnamed",
-                    "session_aal2_required",
-                    "kratos_unavailable",
-                    "too_many_requests",
-                ],
-            ),
-            (
-                ANONYMOUS,
-                [
-                    "permit unnamed",
-                    "permit",
-                    "permit unnamed",
-                    "session_aal2_required",
-                    "permit unnamed",
-                    "permit unnamed",
-                ],
-            ),
-            (
-                session(|_| {}),
-                [
-                    "session_inactive",
-                    "permit",
-                    "session_inactive",
-                    "session_aal2_required",
-                    "kratos_unavailable",
-                    "too_many_requests",
-                ],
-            ),
-        ];
-        for (access, expected) in table {
-            for (caller, expected) in callers.iter().zip(expected) {
-                let rule = rule(access.clone(), None);
-                assert_eq!(decided(&rule, caller.clone(), Duration::ZERO), expected, "{access:?} {caller:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_outage_is_never_signed_in_and_never_signed_out() {
-        for caller in [OUTAGE, THROTTLED] {
-            for access in [session(|_| {}), REFUSE] {
-                let word = decided(&rule(access, None), caller.clone(), Duration::ZERO);
-                assert!(matches!(word, "kratos_unavailable" | "too_many_requests"), "{word}");
-            }
-        }
-    }
-
-    #[test]
-    fn demands_are_held_against_the_session() {
-        let within = |seconds| session(|demands| demands.authenticated_within = Some(Duration::from_secs(seconds)));
-        for (access, caller, expected) in [
-            (session(|d| d.aal = Aal::Aal2), known(|_| {}), "session_aal2_required"),
-            (session(|d| d.aal = Aal::Aal2), known(|s| s.aal = Aal::Aal2), "permit"),
-            (session(|d| d.aal = Aal::Aal1), known(|s| s.aal = Aal::Aal0), "session_aal2_required"),
-            (session(|_| {}), known(|s| s.aal = Aal::Aal0), "permit"),
-            (within(600), known(|_| {}), "permit"),
-            (within(599), known(|_| {}), "session_refresh_required"),
-            (within(1), known(|s| s.authenticated_at = at(NOW + 5)), "permit"),
-            (session(|d| d.verified = true), known(|_| {}), "session_verified_address_required"),
-            (session(|d| d.verified = true), known(|s| s.verified = true), "permit"),
-        ] {
-            assert_eq!(decided(&rule(access.clone(), None), caller, Duration::ZERO), expected, "{access:?}");
-        }
-    }
-
-    #[test]
-    fn a_cached_answer_may_permit_but_never_refuse() {
-        let old = Duration::from_millis(1001);
-        let fresh = Duration::from_secs(1);
-        let verified = rule(session(|d| d.verified = true), None);
-        assert_eq!(decided(&verified, known(|s| s.verified = true), old), "permit");
-        assert_eq!(decided(&verified, known(|_| {}), old), "ask anew");
-        assert_eq!(decided(&verified, known(|_| {}), fresh), "session_verified_address_required");
-        assert_eq!(decided(&rule(session(|d| d.aal = Aal::Aal2), None), known(|_| {}), old), "ask anew");
-        assert_eq!(decided(&rule(session(|_| {}), None), Caller::StepUpNeeded, old), "ask anew");
-        assert_eq!(decided(&rule(session(|_| {}), Some("identity != null")), known(|_| {}), old), "ask anew");
-        // What no answer of Kratos can change is refused at once.
-        assert_eq!(decided(&rule(Access::Deny, None), known(|_| {}), old), "forbidden");
-        assert_eq!(decided(&rule(session(|_| {}), Some("request.method == 'PUT'")), known(|_| {}), old), "forbidden");
-    }
-
-    #[test]
-    fn only_the_boolean_true_lets_pass() {
-        for (when, expected) in [
-            ("true", "permit unnamed"),
-            ("1 == 1", "permit unnamed"),
-            ("session == null", "permit unnamed"),
-            ("request.path == '/x' && request.host == 'a.example'", "permit unnamed"),
-            ("false", "forbidden"),
-            ("1", "forbidden"),
-            ("'true'", "forbidden"),
-            ("null", "forbidden"),
-            ("identity.traits.admin", "forbidden"),
-            ("1 / 0 == 1", "forbidden"),
-        ] {
-            assert_eq!(
-                decided(&rule(Access::Public, Some(when)), Caller::Anonymous, Duration::ZERO),
-                expected,
-                "{when}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_condition_reads_the_facts_of_the_session() {
-        let role = |role: &str| {
-            let identity: Value = std::collections::HashMap::from([("role", role)]).into();
-            known(|session| session.facts = Facts::new(Value::Null, identity))
-        };
-        let rule = rule(session(|_| {}), Some("identity.role == 'admin'"));
-        assert_eq!(decided(&rule, role("admin"), Duration::ZERO), "permit");
-        assert_eq!(decided(&rule, role("user"), Duration::ZERO), "forbidden");
-    }
-
-    #[test]
-    fn nobody_is_asked_who_asks_where_it_does_not_matter() {
-        for (access, asks) in [(Access::Deny, false), (Access::Public, false), (REFUSE, true), (session(|_| {}), true)]
-        {
-            assert_eq!(asks_who(&rule(access.clone(), None)), asks, "{access:?}");
-        }
-    }
-}
+mod tests;

@@ -16,6 +16,8 @@ pub enum Payload {
     List(Vec<Self>),
     Map(Vec<(Box<str>, Self)>),
     Text(Template),
+    /// A text that stays one whatever its hole holds.
+    Word(Template),
 }
 
 /// What becomes of a hole without a value.
@@ -34,7 +36,7 @@ impl Payload {
             Self::Fixed(_) => Reads::default(),
             Self::List(items) => items.iter().map(Self::reads).fold(Reads::default(), Reads::and),
             Self::Map(entries) => entries.iter().map(|(_, value)| value.reads()).fold(Reads::default(), Reads::and),
-            Self::Text(template) => template.reads(),
+            Self::Text(template) | Self::Word(template) => template.reads(),
         }
     }
 
@@ -58,16 +60,28 @@ impl Payload {
                 let map = entries.iter().map(entry).collect::<Option<_>>()?;
                 Some(Value::Map(Map { map: Arc::new(map) }))
             }
-            Self::Text(template) => {
-                let value = match template.parts() {
-                    [Part::Hole(expression)] => expression.value(scope).filter(|value| *value != Value::Null),
-                    _ => template.render(scope).map(|text| Value::String(Arc::new(text))),
-                };
-                match absent {
-                    Absent::Null => Some(value.unwrap_or(Value::Null)),
-                    Absent::Nothing => value,
-                }
-            }
+            Self::Text(template) => match template.parts() {
+                [Part::Hole(expression)] => or(expression.value(scope), absent),
+                _ => or(text(template, scope), absent),
+            },
+            Self::Word(template) => or(text(template, scope), absent),
         }
+    }
+}
+
+fn text(template: &Template, scope: &Scope<'_>) -> Option<Value> {
+    template.render(scope).map(|text| Value::String(Arc::new(text)))
+}
+
+fn or(value: Option<Value>, absent: Absent) -> Option<Value> {
+    let is_nothing = |value: &Value| match value {
+        Value::Null => true,
+        // Nobody is called that, and nothing is.
+        Value::String(text) => text.is_empty() && absent == Absent::Nothing,
+        _ => false,
+    };
+    match (value.filter(|value| !is_nothing(value)), absent) {
+        (None, Absent::Null) => Some(Value::Null),
+        (value, Absent::Null | Absent::Nothing) => value,
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use http::HeaderName;
 
 use crate::decision::authenticate::{Authenticator, OnInvalid};
-use crate::decision::call::{Check, Enrichment};
+use crate::decision::call::{Check, Enrichment, Service};
 use crate::decision::cors::Cors;
-use crate::decision::expression::Expression;
+use crate::decision::expression::{Expression, Reads};
 use crate::decision::id_token::{Carrier, IdToken};
 use crate::decision::session::Aal;
 use crate::decision::template::HeaderTemplate;
@@ -127,11 +127,17 @@ impl Rule {
 
     /// Whether deciding or rendering this rule needs the session's facts, beyond the fields every session has.
     pub fn reads_facts(&self) -> bool {
-        self.when.as_ref().is_some_and(|when| when.reads().session)
-            || self.headers.iter().any(|header| header.reads().session)
-            || self.id_token.as_ref().is_some_and(|token| token.reads().session)
-            || self.enrich.iter().any(|enrichment| enrichment.call.reads().session)
-            || self.authorize.iter().any(|check| check.reads().session)
+        self.reads().any(|(_, reads)| reads.session)
+    }
+
+    /// What its expressions read, with the key of the configuration that holds them.
+    pub fn reads(&self) -> impl Iterator<Item = (&'static str, Reads)> {
+        let enrich = self.enrich.iter().map(|enrichment| ("enrich", enrichment.call.reads()));
+        let when = self.when.iter().map(|when| ("require", when.reads()));
+        let authorize = self.authorize.iter().map(|check| ("authorize", check.reads()));
+        let headers = self.headers.iter().map(|header| ("headers", header.reads()));
+        let token = self.id_token.iter().map(|token| ("id_token", token.reads()));
+        enrich.chain(when).chain(authorize).chain(headers).chain(token)
     }
 
     /// The headers that the gateway sets on this rule and owns on every one, with their names as configured.
@@ -143,6 +149,12 @@ impl Rule {
         });
         let picked = self.authorize.iter().flat_map(|check| &check.pick);
         headers.chain(token).chain(picked.map(|(name, spelling)| (name.clone(), &**spelling)))
+    }
+
+    /// Everyone who is asked about a request beyond who asks.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
+        let enriching = self.enrich.iter().map(|enrichment| &enrichment.call.service);
+        enriching.chain(self.authorize.iter().map(|check| &check.call.service))
     }
 
     /// How old an answer of Kratos may be for this rule.

@@ -11,6 +11,7 @@ use http::header::HOST;
 use serde::Serialize;
 use serde::Serializer;
 
+use crate::decision::call::Service;
 use crate::decision::credentials::Credentials;
 use crate::decision::edits::Edit;
 use crate::decision::edits::Toward;
@@ -28,8 +29,11 @@ use crate::decision::session::Outage;
 use crate::gate;
 use crate::gate::Passage;
 use crate::gate::Preflighted;
+use crate::gate::SupposedReplies;
+use crate::gate::SupposedReply;
 use crate::gate::Verdict;
 use crate::gate::WhoAsks;
+use crate::services::json::value;
 use crate::sessions::whoami;
 use crate::sessions::whoami::SessionError;
 
@@ -75,6 +79,34 @@ impl Supposed {
     }
 }
 
+/// What everyone would answer.
+#[derive(Debug, Default)]
+pub struct Supposing {
+    pub session: Option<Supposed>,
+    pub replies: SupposedReplies,
+}
+
+impl From<Option<Supposed>> for Supposing {
+    fn from(session: Option<Supposed>) -> Self {
+        Self { session, replies: SupposedReplies::new() }
+    }
+}
+
+/// Reads `allow`, `deny` and `silent`.
+pub fn reply(text: &str) -> Option<SupposedReply> {
+    match text {
+        "allow" => Some(SupposedReply::Agrees),
+        "deny" => Some(SupposedReply::Refuses),
+        "silent" => Some(SupposedReply::Silent),
+        _ => None,
+    }
+}
+
+/// What an enricher would tell, in JSON.
+pub fn tells(json: &serde_json::Value) -> SupposedReply {
+    SupposedReply::Tells(value(json))
+}
+
 /// What would become of a request.
 #[derive(Debug)]
 pub struct Explanation {
@@ -91,7 +123,7 @@ pub struct Explanation {
 #[derive(Debug)]
 enum Outcome {
     /// Kratos, or somebody else who decides, would have to be asked first.
-    Ask,
+    Ask(Option<Arc<Service>>),
     Permit,
     /// A preflight, which the gateway answers itself.
     Preflight,
@@ -127,14 +159,15 @@ struct Wire<'e> {
 /// Says what would become of a request of `method` to `url`, an absolute URL or a path, taken as it is written.
 ///
 /// A path alone is asked of `public_url`, or else of `http://localhost`, unless `headers` name a host. Without a
-/// `supposed` answer of Kratos, a rule that needs one is not decided.
+/// supposed answer of Kratos, or of a service, a rule that needs one is not decided.
 pub async fn explain(
     policy: &Policy,
     method: &Method,
     url: &str,
     mut headers: HeaderMap,
-    supposed: Option<Supposed>,
+    supposing: impl Into<Supposing>,
 ) -> Explanation {
+    let Supposing { session: supposed, replies } = supposing.into();
     let (scheme, authority) = origin(url, policy);
     if !headers.contains_key(HOST)
         && let Ok(host) = HeaderValue::from_str(authority)
@@ -155,14 +188,15 @@ pub async fn explain(
     }
     let is_supposed = supposed.is_some();
     let caller = supposed.map_or(Caller::Anonymous, |Supposed(caller)| caller);
-    let supposed = gate::Supposed::caller(caller);
+    let supposed = gate::Supposed { caller, replies };
     let verdict = gate::judge(policy, &request, &WhoAsks::Supposed(&supposed)).await;
     let credentials = Credentials::find(&headers, &policy.sources);
     let asks = !is_supposed && verdict.rule.as_ref().is_some_and(|rule| asks_kratos(rule, &credentials));
     let (others, more) = others(policy, &request);
     let Verdict { rule, captures, outcome, unasked, .. } = verdict;
     let (outcome, edits) = match outcome {
-        _ if asks || unasked.is_some() => (Outcome::Ask, Vec::new()),
+        _ if asks => (Outcome::Ask(None), Vec::new()),
+        _ if unasked.is_some() => (Outcome::Ask(unasked), Vec::new()),
         Ok(passage) => (Outcome::Permit, changes(policy, &headers, &passage)),
         Err(refusal) => (Outcome::Refuse(refusal), Vec::new()),
     };
@@ -238,7 +272,7 @@ impl Explanation {
     /// The status that the gateway decides on; nothing where Kratos would have to be asked first.
     pub fn status(&self) -> Option<u16> {
         match &self.outcome {
-            Outcome::Ask => None,
+            Outcome::Ask(_) => None,
             Outcome::Permit => Some(200),
             Outcome::Preflight => Some(204),
             Outcome::Refuse(refusal) => Some(refusal.status().as_u16()),
@@ -252,7 +286,7 @@ impl Explanation {
 
     fn wire(&self) -> Wire<'_> {
         let (outcome, refusal) = match &self.outcome {
-            Outcome::Ask => ("ask", None),
+            Outcome::Ask(_) => ("ask", None),
             Outcome::Permit | Outcome::Preflight => ("permit", None),
             Outcome::Refuse(refusal) => ("refuse", Some(refusal.id())),
         };

@@ -142,7 +142,7 @@ fn state(token: Option<&str>) -> OpsState {
             parties: Parties {
                 sessions: sessions.clone(),
                 tokens: Tokens::default(),
-                services: Services::default(),
+                services: Services::new(Arc::clone(&metrics)),
                 signer: Signer::new(signing::Settings::default()),
             },
             metrics: Arc::clone(&metrics),

@@ -101,6 +101,19 @@ label! {
 }
 
 label! {
+    /// What came of a question to a service that decides.
+    Asked {
+        Answered => "answered",
+        /// From the cache.
+        Cached => "cached",
+        /// No answer, or a failing one.
+        Failed => "failed",
+        /// It was away a moment ago.
+        NotAsked => "not_asked",
+    }
+}
+
+label! {
     /// How one whoami call ended.
     Whoami {
         /// 401.

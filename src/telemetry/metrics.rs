@@ -9,6 +9,7 @@ use prometheus::{
 };
 
 use crate::decision::refusal::Refusal;
+use crate::telemetry::labels::Asked;
 use crate::telemetry::labels::Class;
 use crate::telemetry::labels::ConnectionError;
 use crate::telemetry::labels::Lookup;
@@ -18,8 +19,8 @@ use crate::telemetry::labels::RevocationCause;
 use crate::telemetry::labels::UpstreamError;
 use crate::telemetry::labels::Whoami;
 use crate::telemetry::log;
+use crate::telemetry::series::ByName;
 use crate::telemetry::series::ByRule;
-use crate::telemetry::series::ByUpstream;
 use crate::telemetry::series::Counters;
 
 #[cfg(test)]
@@ -47,7 +48,9 @@ pub struct Metrics {
     reloads: Counters<ReloadOutcome>,
     last_reload_success: Gauge,
     last_reload_successful: IntGauge,
-    upstream_errors: ByUpstream,
+    upstream_errors: ByName,
+    questions: ByName,
+    question_durations: HistogramVec,
     connection_errors: Counters<ConnectionError>,
     log_lines_lost: IntGauge,
 }
@@ -130,12 +133,29 @@ impl Metrics {
                 "last_reload_successful",
                 "1 where the last reload was taken, 0 where the old configuration had to stay.",
             ),
-            upstream_errors: ByUpstream::new(counters(
+            upstream_errors: ByName::new(counters(
                 &registry,
                 "upstream_errors_total",
                 "Failures of services, by upstream and kind.",
                 &["upstream", "kind"],
             )),
+            questions: ByName::new(counters(
+                &registry,
+                "service_questions_total",
+                "Questions to services that decide, by service and result.",
+                &["service", "result"],
+            )),
+            question_durations: register(
+                &registry,
+                HistogramVec::new(
+                    HistogramOpts::new(
+                        name("service_question_duration_seconds"),
+                        "Time that questions to services took which decide, retries included.",
+                    )
+                    .buckets(WHOAMI_BUCKETS.into()),
+                    &["service"],
+                ),
+            ),
             connection_errors: Counters::new(&counters(
                 &registry,
                 "connection_errors_total",
@@ -231,6 +251,19 @@ impl Metrics {
 
     pub fn upstream_error(&self, upstream: &str, kind: UpstreamError) {
         self.upstream_errors.count(upstream, kind);
+    }
+
+    /// Says which services are asked, as [`Self::rules`] does for rules.
+    pub fn services(&self, names: &[&str]) {
+        self.questions.replace::<Asked>(names);
+    }
+
+    /// Counts a question to a service of the policy, and how long its answer took where there was none in the cache.
+    pub fn service_asked(&self, service: &str, result: Asked, took: Duration) {
+        self.questions.count(service, result);
+        if result != Asked::Cached {
+            self.question_durations.with_label_values(&[service]).observe(took.as_secs_f64());
+        }
     }
 
     pub fn connection_error(&self, kind: ConnectionError) {

@@ -86,30 +86,30 @@ impl ByRule {
     }
 }
 
-/// Errors of services by upstream. Only upstreams of the policy have series of their own.
-pub(super) struct ByUpstream {
-    errors: IntCounterVec,
+/// Counts by a name of the policy and a closed label. Only names of the policy have series of their own.
+pub(super) struct ByName {
+    counts: IntCounterVec,
     names: ArcSwap<HashSet<Box<str>>>,
 }
 
-impl ByUpstream {
-    pub(super) fn new(errors: IntCounterVec) -> Self {
-        Self { errors, names: ArcSwap::default() }
+impl ByName {
+    pub(super) fn new(counts: IntCounterVec) -> Self {
+        Self { counts, names: ArcSwap::default() }
     }
 
-    /// Replaces the upstreams there are, as [`ByRule::replace`] does the rules.
+    /// Replaces the names there are, as [`ByRule::replace`] does the rules.
     pub(super) fn replace<L: Label>(&self, names: &[&str]) {
         let new = names.iter().map(|&name| Box::from(name)).collect::<HashSet<Box<str>>>();
         let old = self.names.swap(Arc::new(new));
         for gone in old.iter().filter(|name| !names.contains(&&***name)) {
             for kind in L::ALL {
-                let _ = self.errors.remove_label_values(&[&**gone, kind.as_str()]);
+                let _ = self.counts.remove_label_values(&[&**gone, kind.as_str()]);
             }
         }
     }
 
-    pub(super) fn count(&self, upstream: &str, kind: impl Label) {
-        let name = if self.names.load().contains(upstream) { upstream } else { NOBODY };
-        self.errors.with_label_values(&[name, kind.as_str()]).inc();
+    pub(super) fn count(&self, name: &str, kind: impl Label) {
+        let name = if self.names.load().contains(name) { name } else { NOBODY };
+        self.counts.with_label_values(&[name, kind.as_str()]).inc();
     }
 }

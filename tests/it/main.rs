@@ -17,4 +17,5 @@ mod readme;
 mod refusals;
 mod revocation;
 mod selfservice;
+mod services;
 mod tls;

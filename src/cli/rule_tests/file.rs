@@ -17,11 +17,12 @@ use crate::config::node::{Kind, Mark, Node};
 use crate::config::source::{Contents, Files, Source};
 use crate::config::units::Misread;
 use crate::decision::refusal::Refusal;
-use crate::ops::explain::Supposed;
+use crate::gate::SupposedReplies;
+use crate::ops::explain::{Supposed, Supposing, reply, tells};
 
 /// The keys of the file, of a test, of its request and of what is expected.
 const ROOT: &[&str] = &["config", "tests"];
-const TEST: &[&str] = &["name", "request", "session", "expect"];
+const TEST: &[&str] = &["name", "request", "session", "answers", "expect"];
 const REQUEST: &[&str] = &["method", "url", "headers"];
 const EXPECT: &[&str] = &["rule", "outcome", "status", "refusal", "headers"];
 
@@ -79,8 +80,10 @@ impl Decoder<'_> {
             Some(node) => Some(self.session(node)?),
             None => None,
         };
+        let replies = fields.get("answers").map(|node| self.answers(node)).unwrap_or_default();
+        let supposing = Supposing { session, replies };
         let (method, url, headers) = request?;
-        Some(Test { name: name?, line: node.mark.line, method, url, headers, session, expected: expected? })
+        Some(Test { name: name?, line: node.mark.line, method, url, headers, supposing, expected: expected? })
     }
 
     fn request(&mut self, node: &Node) -> Option<(Method, String, HeaderMap)> {
@@ -155,6 +158,21 @@ impl Decoder<'_> {
                 None
             }
         }
+    }
+
+    /// By the name of the service: `allow`, `deny`, `silent`, or a mapping that an enricher would tell.
+    fn answers(&mut self, node: &Node) -> SupposedReplies {
+        let mut replies = SupposedReplies::new();
+        for entry in self.entries(node).unwrap_or_default() {
+            let answer = match &entry.value.kind {
+                Kind::Scalar(_) => self.parsed(&entry.value, |text| {
+                    reply(text).ok_or_else(|| Misread::new("is none of `allow`, `deny` and `silent`, and no mapping"))
+                }),
+                Kind::Empty | Kind::List(_) | Kind::Map(_) => Some(tells(&value_of(&entry.value))),
+            };
+            replies.extend(answer.map(|answer| (entry.key.clone(), answer)));
+        }
+        replies
     }
 
     fn expected(&mut self, node: &Node) -> Option<Expected> {

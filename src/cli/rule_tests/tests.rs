@@ -7,7 +7,17 @@ use super::*;
 const CONFIG: &str = r#"
 kratos: { url: http://kratos:4433, serve: false }
 login: https://login.example.com/
+authorizers: { keto: { keto: http://keto:4466 }, policy: { opa: http://opa:8181 } }
+enrichers: { profile: { url: http://profiles } }
 rules:
+  - id: asks
+    match: { hosts: [a.test], paths: [/asks/**] }
+    enrich: profile
+    require: { when: context.profile.plan == "gold" }
+    authorize:
+      - keto: { tuples: [{ namespace: n, object: o, relation: r, subject: a }, { namespace: n, object: o, relation: s, subject: a }] }
+      - policy
+    upstream: http://b:80
   - { id: open, match: { hosts: [a.test], paths: [/open/**] }, access: public, upstream: http://b:80 }
   - id: staff
     match: { hosts: [a.test], paths: [/staff/**] }
@@ -65,6 +75,40 @@ tests:
             6 passed, 0 failed
             exit 0
         "#]],
+    );
+}
+
+#[test]
+fn what_services_would_answer_can_be_supposed() {
+    let test = |answers: &str, expect: &str| {
+        format!(
+            "  - name: a case\n    request: {{ url: http://a.test/asks/x }}\n    session: {{}}\n    answers: {answers}\n    expect: {expect}\n"
+        )
+    };
+    let tests = [
+        test("{ profile: { plan: gold }, keto: allow, policy: allow }", "{ rule: asks, outcome: permit }"),
+        test("{ profile: { plan: gold }, keto: allow, policy: deny }", "{ refusal: forbidden }"),
+        test("{ profile: { plan: gold }, keto: silent }", "{ refusal: decision_unavailable, status: 503 }"),
+        test("{ profile: { plan: tin } }", "{ refusal: forbidden }"),
+        test("{ profile: { plan: gold }, keto: allow }", "{ outcome: ask }"),
+        test("{ profile: maybe }", "{ outcome: ask }"),
+    ];
+    let good = format!("config: portcullis.yaml\ntests:\n{}", tests[..5].concat());
+    check(
+        &good,
+        &expect![[r#"
+        5 passed, 0 failed
+        exit 0
+    "#]],
+    );
+    check(
+        &format!("config: portcullis.yaml\ntests:\n{}", tests[5]),
+        &expect![[r#"
+        tests.yaml:6:25: tests[0].answers.profile: `maybe` is none of `allow`, `deny` and `silent`, and no mapping
+          6 |     answers: { profile: maybe }
+            |                         ^
+        1 fault
+    "#]],
     );
 }
 

@@ -48,6 +48,29 @@ faulty! {
         "rules: [a]" => "1:9" "rules[0]" "this is a mapping";
     }
 
+    services_that_are_asked {
+        "authorizers: { a: {} }" => "1:19" "authorizers.a" "exactly one of";
+        "authorizers: { a: { keto: http://k, opa: http://o } }" => "1:19" "authorizers.a" "exactly one of";
+        "authorizers: { a: { keto: ftp://k } }" => "1:27" "authorizers.a.keto" "neither an http nor an https URL";
+        "authorizers: { a: { http: 'http://${subject}/x' } }" => "1:27" "authorizers.a.http" "before its path";
+        "authorizers: { a: { http: 'http://h/${nobody}' } }" => "1:27" "authorizers.a.http" "unknown name `nobody`";
+        "authorizers: { a: { http: { url: http://h, headers: { Host: x } } } }" => "1:55" "authorizers.a.http.headers.Host" "belongs to the connection";
+        "authorizers: { a: { http: { url: http://h, headers: { Authorization: x } }, authorization: y } }" => "1:77" "authorizers.a.authorization" "sets `Authorization` already";
+        "authorizers: { a: { opa: http://o, retries: 4 } }" => "1:45" "authorizers.a.retries" "more than 3";
+        "authorizers: { a: { opa: http://o } }\nenrichers: { a: { url: http://e } }" => "2:14" "enrichers.a" "an authorizer is called `a` too, in line 1";
+        "enrichers: { a: { method: GET } }" => "1:17" "enrichers.a" "`url` is missing";
+        "authorizers: { policy: { opa: http://o } }\nrules: [{ id: a, authorize: polcy }]" => "2:29" "rules[0].authorize" "did you mean `policy`?";
+        "enrichers: { told: { url: http://e } }\nrules: [{ id: a, enrich: tald }]" => "2:26" "rules[0].enrich" "did you mean `told`?";
+        "enrichers: { told: { url: http://e } }\nrules: [{ id: a, access: public, enrich: told }]" => "2:34" "rules[0].enrich" "nobody is known";
+        "rules: [{ id: a, headers: { X-A: '${context.a}' } }]" => "1:18" "rules[0].headers" "no `enrich` that would fill it";
+        "authorizers: { k: { keto: http://k } }\nrules: [{ id: a, authorize: k }]" => "2:29" "rules[0].authorize" "which tuple to check";
+        "authorizers: { k: { keto: http://k } }\nrules: [{ id: a, authorize: { k: { namespace: n, object: o, relation: r } } }]" => "2:34" "rules[0].authorize.k" "either a `subject` or a `subject_set`";
+        "authorizers: { k: { keto: http://k } }\nrules: [{ id: a, authorize: { k: { tuples: [] } } }]" => "2:44" "rules[0].authorize.k.tuples" "1 to 10 tuples";
+        "authorizers: { h: { http: http://h } }\nrules: [{ id: a, authorize: { h: { pick: [Cookie] } } }]" => "2:43" "rules[0].authorize.h.pick[0]" "carries credentials";
+        "authorizers: { h: { http: http://h } }\nrules: [{ id: a, authorize: { h: { pick: X-A } }, headers: { X-A: b } }]" => "2:15" "rules[0].id" "sets `X-A` twice";
+        "authorizers: { h: { http: http://h } }\nrules: [{ id: a, authorize: { h: { payload: { a: '${x}' } } } }]" => "2:54" "rules[0].authorize.h.payload.a" "unknown name `x`";
+    }
+
     signed_tokens {
         "rules: [{ id: a, id_token: true }]" => "1:28" "rules[0].id_token" "nothing to sign it with";
         "id_token: { issuer: a }" => "1:11" "id_token" "`keys` is missing";

@@ -30,7 +30,8 @@ impl fmt::Display for Explanation {
         }
         label = Label::new("decision");
         match &self.outcome {
-            Outcome::Ask => writeln!(f, "{label}ask: it rests on what Kratos says")?,
+            Outcome::Ask(None) => writeln!(f, "{label}ask: it rests on what Kratos says")?,
+            Outcome::Ask(Some(service)) => writeln!(f, "{label}ask: it rests on what `{}` says", service.name)?,
             Outcome::Permit => writeln!(f, "{label}permit")?,
             Outcome::Preflight => writeln!(f, "{label}answer: 204, for a preflight goes no further")?,
             Outcome::Refuse(refusal) => {
@@ -65,8 +66,14 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// What the rule would have the gateway ask Kratos.
+/// Whom the rule would have the gateway ask.
 fn asked(rule: &Rule) -> String {
+    let services = rule.services().map(|service| format!("`{}`", service.name)).collect::<Vec<_>>().join(", ");
+    let kratos = asked_of_kratos(rule);
+    if services.is_empty() { kratos } else { format!("{kratos}; then {services}") }
+}
+
+fn asked_of_kratos(rule: &Rule) -> String {
     match &rule.access {
         Access::Deny | Access::Public => "nothing".to_owned(),
         Access::Optional { .. } => "Kratos, where the request carries a credential".to_owned(),

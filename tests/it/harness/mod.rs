@@ -9,5 +9,5 @@ mod tls;
 pub use client::{Client, Reply, exchange, read_reply};
 pub use gateway::{Gateway, compile, until};
 pub use kratos::{Kratos, RUNTIME};
-pub use service::Service;
+pub use service::{Seen, Service};
 pub use tls::Authority;

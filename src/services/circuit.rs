@@ -1,4 +1,4 @@
-//! The circuit: while Kratos is away, most requests are told so at once instead of waiting for it.
+//! The circuit: while somebody is away, most who would ask are told so at once instead of waiting.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use parking_lot::Mutex;
 
 /// So many failures in a row open the circuit.
 const FAILURES_TO_OPEN: u32 = 5;
-/// How long nobody asks; then one look-up is the probe.
+/// How long nobody asks; then one question is the probe.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Whether Kratos is asked at all. It closes by itself when a probe succeeds.
+/// Whether somebody is asked at all. It closes by itself when a probe succeeds.
 #[derive(Default)]
 pub(crate) struct Circuit {
     state: Mutex<State>,
@@ -28,7 +28,7 @@ impl Default for State {
 }
 
 impl Circuit {
-    /// Whether a look-up may ask Kratos now. In an open circuit, at most one per pause may: the probe.
+    /// Whether it may be asked now. In an open circuit, at most one per pause may: the probe.
     pub(crate) fn admits(&self, now: Instant) -> bool {
         let mut state = self.state.lock();
         match &mut *state {
@@ -41,7 +41,7 @@ impl Circuit {
         }
     }
 
-    /// Kratos answered, be it with a refusal.
+    /// There was an answer, be it a refusal.
     pub(crate) fn succeeded(&self) {
         *self.state.lock() = State::default();
     }
