@@ -15,6 +15,7 @@ pub use fault::{Fault, Faults};
 pub use schema::schema;
 pub use source::Files;
 
+mod authenticators;
 mod compile;
 mod cors;
 pub(crate) mod decode;

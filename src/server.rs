@@ -102,7 +102,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         pages: Arc::new(ArcSwapOption::from_pointee(pages(&policy, &settings)?)),
         runtime: runtime.handle().clone(),
         sessions: Sessions::new(settings.sessions.clone(), Arc::clone(&metrics))?,
-        tokens: Tokens::default(),
+        tokens: Tokens::new(Arc::clone(&metrics)),
         services: Services::new(Arc::clone(&metrics)),
         signer: Signer::new(signing),
         readiness: Arc::new(Readiness::default()),
@@ -248,6 +248,7 @@ impl Control {
         let rules = || policy.reserved.iter().chain(&policy.rules);
         self.pools.prepare(policy);
         self.services.prepare(policy);
+        self.tokens.prepare(policy);
         self.sessions.keep_facts(policy.reads_facts());
         self.metrics.rules(&rules().map(|rule| &*rule.id).collect::<Vec<_>>());
         let upstreams = rules().filter_map(|rule| match &rule.target {

@@ -3,6 +3,7 @@
 mod cache;
 pub(crate) mod circuit;
 pub(crate) mod client;
+pub(crate) mod flights;
 pub(crate) mod json;
 
 use std::collections::HashMap;
@@ -14,14 +15,14 @@ use arc_swap::ArcSwap;
 use cel::Value;
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use parking_lot::Mutex;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use crate::decision::call::{Question, Reply, Said, Service};
 use crate::decision::policy::Policy;
 use crate::services::cache::{Cache, Key};
 use crate::services::circuit::Circuit;
 use crate::services::client::{NoAnswer, client, send};
+use crate::services::flights::Flights;
 use crate::telemetry::{Asked, Metrics};
 
 /// So many questions may be on their way to one service at once; the others wait, within their time.
@@ -39,7 +40,7 @@ struct Shared {
     known: ArcSwap<HashMap<Box<str>, Arc<Known>>>,
     cache: Cache,
     /// Questions on their way whose answers may be shared, for they may be cached.
-    shared_questions: Mutex<HashMap<Key, watch::Receiver<Option<Reply>>>>,
+    on_their_way: Arc<Flights<Key, Reply>>,
     generations: AtomicU64,
     metrics: Arc<Metrics>,
 }
@@ -60,7 +61,7 @@ impl Services {
         let shared = Shared {
             known: ArcSwap::default(),
             cache: Cache::new(),
-            shared_questions: Mutex::default(),
+            on_their_way: Arc::default(),
             generations: AtomicU64::new(0),
             metrics,
         };
@@ -100,26 +101,11 @@ impl Services {
         if within.is_some() {
             return shared.ask(&known, question).await;
         }
-        let mut receiver = {
-            let mut on_their_way = shared.shared_questions.lock();
-            match on_their_way.get(&key) {
-                Some(receiver) => receiver.clone(),
-                None => {
-                    let (sender, receiver) = watch::channel(None);
-                    on_their_way.insert(key, receiver.clone());
-                    // A task of its own: that the one who began it is gone strands nobody.
-                    let (shared, question) = (Arc::clone(shared), question.clone());
-                    tokio::spawn(async move {
-                        let reply = shared.ask(&known, &question).await;
-                        shared.shared_questions.lock().remove(&key);
-                        sender.send_replace(Some(reply));
-                    });
-                    receiver
-                }
-            }
+        let asked = {
+            let (shared, question) = (Arc::clone(shared), question.clone());
+            async move { shared.ask(&known, &question).await }
         };
-        let reply = receiver.wait_for(Option::is_some).await;
-        reply.ok().and_then(|reply| reply.clone()).unwrap_or(Reply::Silence)
+        shared.on_their_way.share(key, asked).await.unwrap_or(Reply::Silence)
     }
 
     /// Keeps an answer that lets pass. No other is ever kept.

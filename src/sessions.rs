@@ -103,7 +103,8 @@ impl Sessions {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Takes new settings while serving. All but the size of the cache take effect; another Kratos means other sessions.
+    /// Takes new settings while serving. All but the size of the cache take effect; another Kratos, or
+    /// another token of the same, means other sessions.
     ///
     /// # Errors
     /// Where no client can be made; then the old settings stay.
@@ -113,7 +114,7 @@ impl Sessions {
             return Ok(());
         }
         self.shared.whoami.point_at(&settings)?;
-        let moved = old.kratos != settings.kratos;
+        let moved = old.kratos != settings.kratos || old.tokenize_as != settings.tokenize_as;
         self.shared.settings.store(Arc::new(settings));
         if moved {
             self.shared.forget(&[Mark::All], &[], RevocationCause::Operator);

@@ -7,6 +7,7 @@ pub use labels::Lookup;
 pub use labels::Outcome;
 pub use labels::ReloadOutcome;
 pub use labels::RevocationCause;
+pub use labels::TokenCheck;
 pub use labels::UpstreamError;
 pub use labels::Whoami;
 pub use log::ACCESS;

@@ -1,18 +1,162 @@
 //! Who is asking, by a token: signatures are checked here, opaque tokens where they were issued.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod claims;
+mod introspection;
+pub(crate) mod jwks;
+pub(crate) mod jwt;
 
-use crate::decision::authenticate::Issuer;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+
+use crate::decision::authenticate::{Authenticator, Introspection, Issuer, Jwt, Verification};
+use crate::decision::policy::Policy;
 use crate::decision::session::{Answer, Caller, Outage};
+use crate::decision::token::Token;
+use crate::services::client::client;
+use crate::telemetry::{Metrics, TokenCheck};
+use crate::tokens::introspection::Introspections;
+use crate::tokens::jwks::{Need, Source};
+use crate::tokens::jwt::{Invalid, head, verify};
 
 /// The issuers of tokens, and what is known of their keys and tokens. A clone is the same.
-#[derive(Clone, Default)]
-pub struct Tokens {}
+#[derive(Clone)]
+pub struct Tokens {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    known: ArcSwap<HashMap<Box<str>, Arc<Known>>>,
+    introspections: Introspections,
+    generations: AtomicU64,
+    metrics: Arc<Metrics>,
+}
+
+/// What is known of one issuer.
+pub(crate) struct Known {
+    pub(crate) issuer: Arc<Issuer>,
+    /// Absent where its certificates cannot be read: then it cannot be asked.
+    pub(crate) client: Option<reqwest::Client>,
+    sources: Vec<Source>,
+    /// Of its settings: answers to others do not count.
+    pub(crate) generation: u64,
+}
+
+/// What became of a token.
+pub(crate) enum Checked {
+    /// It is good, and how long ago that was said.
+    Good(Arc<Token>, Duration),
+    Invalid(String),
+    /// Nobody could say; and why, for operators.
+    Unknown(String),
+}
 
 impl Tokens {
-    /// Who is behind `token`, by an answer that is no older than `within`. Never fails: that nobody could say is an answer.
-    pub async fn resolve(&self, _issuer: &Arc<Issuer>, _token: &[u8], _within: Option<Duration>) -> Answer {
-        Answer::fresh(Caller::Unknown(Outage::Issuer))
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        let shared = Shared {
+            known: ArcSwap::default(),
+            introspections: Introspections::default(),
+            generations: AtomicU64::new(0),
+            metrics,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Makes ready what rules of `policy` will need. An issuer whose settings did not change keeps its keys.
+    pub fn prepare(&self, policy: &Policy) {
+        let old = self.shared.known.load();
+        let mut known = HashMap::new();
+        for issuer in policy.rules.iter().flat_map(|rule| &rule.authenticate).filter_map(Authenticator::issuer) {
+            let same = old.get(&issuer.name).filter(|known| *known.issuer == **issuer).cloned();
+            let entry = known.entry(issuer.name.clone());
+            entry.or_insert_with(|| same.unwrap_or_else(|| Arc::new(self.shared.meet(issuer))));
+        }
+        self.shared.metrics.issuers(&known.keys().map(AsRef::as_ref).collect::<Vec<_>>());
+        self.shared.known.store(Arc::new(known));
+    }
+
+    /// Who is behind `token`, by an answer younger than `within`. Never fails: that nobody could say is an answer.
+    pub async fn resolve(&self, issuer: &Arc<Issuer>, token: &[u8], within: Option<Duration>) -> Answer {
+        let shared = &self.shared;
+        let Some(known) = shared.known.load().get(&issuer.name).cloned() else {
+            // A reload took it away; the request still has the policy that it began with.
+            return Answer::fresh(Caller::Unknown(Outage::Issuer));
+        };
+        let checked = match &known.issuer.verification {
+            Verification::Introspection(introspection) => {
+                shared.introspections.check(&known, introspection, token, within).await
+            }
+            Verification::Jwt(jwt) => known.check(jwt, token).await,
+        };
+        let name = &*issuer.name;
+        let (result, answer) = match checked {
+            Checked::Good(token, age) => {
+                let result = if age.is_zero() { TokenCheck::Valid } else { TokenCheck::Cached };
+                (result, Answer { caller: Caller::Token(token), age })
+            }
+            Checked::Invalid(why) => {
+                tracing::debug!(issuer = name, %why, "A token is not believed");
+                (TokenCheck::Invalid, Answer::fresh(Caller::Rejected))
+            }
+            Checked::Unknown(cause) => {
+                tracing::warn!(issuer = name, %cause, "A token cannot be checked");
+                (TokenCheck::Unavailable, Answer::fresh(Caller::Unknown(Outage::Issuer)))
+            }
+        };
+        shared.metrics.token_checked(name, result);
+        answer
+    }
+}
+
+/// A token that says this, taken for good: for `explain`, which supposes one.
+pub fn supposed(claims: serde_json::Map<String, serde_json::Value>) -> Option<Token> {
+    claims::token(claims, "sub", false).ok()
+}
+
+impl Shared {
+    fn meet(&self, issuer: &Arc<Issuer>) -> Known {
+        let (sources, authority) = match &issuer.verification {
+            Verification::Introspection(Introspection { authority, .. }) => (Vec::new(), authority),
+            Verification::Jwt(Jwt { jwks, authority, .. }) => (jwks.iter().map(Source::new).collect(), authority),
+        };
+        let client = client(authority.as_deref());
+        let client = client.inspect_err(|error| tracing::error!(issuer = &*issuer.name, %error, "Cannot be asked"));
+        let generation = self.generations.fetch_add(1, Ordering::Relaxed);
+        Known { issuer: Arc::clone(issuer), client: client.ok(), sources, generation }
+    }
+}
+
+impl Known {
+    async fn check(&self, jwt: &Jwt, token: &[u8]) -> Checked {
+        let (head, algorithm) = match head(token, jwt) {
+            Ok(head) => head,
+            Err(why) => return Checked::Invalid(why.to_string()),
+        };
+        let Some(client) = &self.client else { return Checked::Unknown("its certificates cannot be read".to_owned()) };
+        for need in [Need::Usual, Need::Newer] {
+            let mut keys = Vec::new();
+            for source in &self.sources {
+                keys.push(source.keys(client, need, jwt.refresh_after, jwt.timeout).await);
+            }
+            let found = keys.iter().flatten().flat_map(|keys| &keys.all);
+            match verify(token, &head, algorithm, found, jwt, SystemTime::now()) {
+                Ok(found) => {
+                    return match claims::token(found, &self.issuer.subject, self.issuer.subject_is_identity) {
+                        Ok(token) => Checked::Good(Arc::new(token), Duration::ZERO),
+                        Err(why) => Checked::Invalid(why.to_string()),
+                    };
+                }
+                // The key may have been published since. Among keys that could not be fetched it may be as well.
+                Err(Invalid::UnknownKey | Invalid::Signature) if need == Need::Usual => {}
+                Err(Invalid::UnknownKey | Invalid::Signature) if keys.iter().any(Option::is_none) => {
+                    return Checked::Unknown("not all of its keys can be fetched".to_owned());
+                }
+                Err(why) => return Checked::Invalid(why.to_string()),
+            }
+        }
+        Checked::Unknown("its keys change faster than they can be fetched".to_owned())
     }
 }

@@ -10,12 +10,23 @@ const MODULES: [(&str, &[&str]); 14] = [
     ("services", &["decision", "telemetry"]),
     ("sessions", &["decision", "services", "telemetry"]),
     ("signing", &["decision"]),
-    ("tokens", &["decision", "services", "telemetry"]),
+    ("tokens", &["decision", "services", "signing::keys", "telemetry"]),
     ("gate", &["decision", "services", "sessions", "signing", "tokens"]),
     ("ui", &[]),
     ("proxy", &["decision", "gate", "sessions", "signing", "telemetry", "ui"]),
     ("ops", &["decision", "gate", "proxy", "services", "sessions", "signing", "telemetry", "tokens"]),
-    ("config", &["decision", "signing", "ops::settings", "proxy::settings", "sessions::settings", "ui::settings"]),
+    (
+        "config",
+        &[
+            "decision",
+            "signing",
+            "tokens::jwks",
+            "ops::settings",
+            "proxy::settings",
+            "sessions::settings",
+            "ui::settings",
+        ],
+    ),
     // It stands in for a server on another machine, so it shares nothing with whoever asks it.
     ("dev", &[]),
     (

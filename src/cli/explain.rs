@@ -24,7 +24,8 @@ pub(super) struct Arguments {
     /// A header of the request.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
-    /// What whoami would answer: `none`, `step-up`, `down`, or a file with a session's JSON.
+    /// What whoami would answer: `none`, `step-up`, `down`, or a file with a session's JSON, or with a
+    /// token's claims: `{"token": {"sub": …}}`.
     #[arg(long, value_name = "none|step-up|down|FILE.json")]
     session: Option<String>,
     /// What a service would answer: `allow`, `deny` or `silent`, or a file with the JSON that an enricher would tell.

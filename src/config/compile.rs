@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::config::authenticators::Authenticators;
 use crate::config::decode::{Decoder, items};
 use crate::config::fault::{Fault, Faults, Report};
 use crate::config::id_token::Signing;
@@ -19,6 +20,7 @@ use crate::config::services::Services;
 use crate::config::source::{Contents, Files, Source};
 use crate::config::upstreams::Upstreams;
 use crate::config::{Config, Options, Settings};
+use crate::decision::authenticate::{Authenticator, Carried};
 use crate::decision::edits::Owned;
 use crate::decision::index::{Conflict, Index, Owner};
 use crate::decision::names::{FoldedNames, forwarding};
@@ -123,6 +125,10 @@ impl Compilation<'_> {
         let mut named = Named {
             upstreams: fields.get("upstreams").map(|node| Upstreams::decode(decoder, node)).unwrap_or_default(),
             services: Services::default(),
+            authenticators: fields
+                .get("authenticators")
+                .map(|node| Authenticators::decode(decoder, node, &kratos.sources.cookies))
+                .unwrap_or_default(),
             signing: fields.get("id_token").map(|node| Signing::decode(decoder, node)).unwrap_or_default(),
         };
         if let Some(node) = fields.get("authorizers") {
@@ -141,6 +147,7 @@ impl Compilation<'_> {
         }
         let decoder = &mut self.decoder;
         named.upstreams.warn_of_unused(decoder);
+        named.authenticators.warn_of_unused(decoder);
         named.services.warn_of_unused(decoder);
         named.signing.warn_if_unused(decoder, &rules.drafts);
         if rules.drafts.is_empty() && decoder.report.count() == 0 {
@@ -164,6 +171,7 @@ impl Compilation<'_> {
             login: Login { url: login_url.into() },
             public_url,
             kratos_prefix: kratos.path_prefix.clone().into(),
+            tokenizes: kratos.tokenize_as.is_some(),
             rules: Vec::new(),
         };
         loops::check_login(&mut self.decoder, &policy, &drafts, login_mark.unwrap_or(root.mark));
@@ -332,17 +340,22 @@ fn owned(decoder: &mut Decoder<'_>, identity: &str, name: &http::HeaderName, dra
     owned.insert(identity);
     let mut identity_header = FoldedNames::default();
     identity_header.insert(identity);
+    let tokens = token_headers(drafts);
     for draft in drafts {
         let mut set = FoldedNames::default();
-        for (own, spelling) in draft.rule.sets() {
+        for (number, (own, spelling)) in draft.rule.sets().enumerate() {
             if identity_header.contains(&own) {
                 let message = format!(
                     "rule `{}` sets `{name}`, which is the identity header and not for a rule to set",
                     draft.rule.id
                 );
                 decoder.report.fault(draft.mark, message);
-            } else if set.contains(&own) && draft.rule.headers.iter().all(|header| &**header.spelling() != spelling) {
+            } else if set.contains(&own) && number >= draft.rule.headers.len() {
                 let message = format!("rule `{}` sets `{spelling}` twice: in `headers` and elsewhere", draft.rule.id);
+                decoder.report.fault(draft.mark, message);
+            }
+            if tokens.contains(&own) {
+                let message = format!("rule `{}` sets `{spelling}`, where clients send tokens", draft.rule.id);
                 decoder.report.fault(draft.mark, message);
             }
             set.insert(spelling);
@@ -350,4 +363,17 @@ fn owned(decoder: &mut Decoder<'_>, identity: &str, name: &http::HeaderName, dra
         }
     }
     owned
+}
+
+/// The headers in which some rule believes tokens: whoever sets one would take them from every request.
+fn token_headers(drafts: &[Draft]) -> FoldedNames {
+    let mut names = FoldedNames::default();
+    let issuers = drafts.iter().flat_map(|draft| &draft.rule.authenticate).filter_map(Authenticator::issuer);
+    for issuer in issuers {
+        match &issuer.carried {
+            Carried::Bearer | Carried::Cookie(_) => {}
+            Carried::Header(name) => names.insert(name.as_str()),
+        }
+    }
+    names
 }

@@ -1,6 +1,7 @@
 //! Every key of the configuration and every word that a key takes, for the decoder and for the schema alike.
 
 use crate::config::UiTheme;
+use crate::decision::authenticate::{OnInvalid, ScopeStrategy};
 use crate::decision::request::Scheme;
 use crate::decision::rule::{OnOutage, OnRefusal};
 use crate::decision::session::Aal;
@@ -17,6 +18,7 @@ pub(crate) const ROOT: &[&str] = &[
     "identity_header",
     "ui",
     "id_token",
+    "authenticators",
     "authorizers",
     "enrichers",
     "upstreams",
@@ -51,7 +53,7 @@ pub(crate) const DECISIONS: &[&str] = &["address", "grpc", "trusted_proxies", "s
 pub(crate) const STATUSES: &[(&str, Statuses)] = &[("own", Statuses::Own), ("nginx", Statuses::Nginx)];
 
 pub(crate) const KRATOS: &[&str] =
-    &["url", "ca", "serve", "hosts", "path_prefix", "session_cookie", "credentials", "timeout", "cors"];
+    &["url", "ca", "serve", "hosts", "path_prefix", "session_cookie", "credentials", "timeout", "cors", "tokenize_as"];
 
 pub(crate) const SESSIONS: &[&str] = &["ttl", "refresh_after", "stale_if_error", "max_entries"];
 
@@ -62,6 +64,31 @@ pub(crate) const UI: &[&str] = &["path_prefix", "brand", "theme", "home"];
 pub(crate) const ID_TOKEN: &[&str] = &["issuer", "keys", "ttl", "publish"];
 
 pub(crate) const RULE_ID_TOKEN: &[&str] = &["audience", "claims", "header", "ttl"];
+
+pub(crate) const AUTHENTICATOR: &[&str] =
+    &["jwt", "introspection", "from", "subject", "subject_is_identity", "scopes", "scope_strategy"];
+
+pub(crate) const JWT: &[&str] =
+    &["jwks", "issuers", "audience", "algorithms", "leeway", "refresh_after", "timeout", "ca"];
+
+pub(crate) const INTROSPECTION: &[&str] =
+    &["url", "authorization", "basic", "issuers", "audience", "leeway", "timeout", "ttl", "ca"];
+
+pub(crate) const BASIC: &[&str] = &["username", "password"];
+
+pub(crate) const RULE_ANONYMOUS: &[&str] = &["subject"];
+
+pub(crate) const RULE_SESSION: &[&str] = &["on_invalid"];
+
+pub(crate) const RULE_TOKEN: &[&str] = &["scopes", "on_invalid"];
+
+pub(crate) const ON_INVALID: &[(&str, OnInvalid)] = &[("refuse", OnInvalid::Refuse), ("next", OnInvalid::Next)];
+
+pub(crate) const SCOPE_STRATEGIES: &[(&str, ScopeStrategy)] = &[
+    ("exact", ScopeStrategy::Exact),
+    ("hierarchic", ScopeStrategy::Hierarchic),
+    ("wildcard", ScopeStrategy::Wildcard),
+];
 
 /// What is said of any service that is asked.
 macro_rules! with_patience {
@@ -94,6 +121,7 @@ pub(crate) const HEALTH_CHECK: &[&str] = &["path", "interval"];
 pub(crate) const RULE: &[&str] = &[
     "id",
     "match",
+    "authenticate",
     "access",
     "enrich",
     "require",

@@ -54,6 +54,7 @@ pub(crate) struct Kratos {
     pub(crate) sources: Sources,
     pub(crate) timeout: Option<std::time::Duration>,
     pub(crate) cors: Option<Cors>,
+    pub(crate) tokenize_as: Option<String>,
 }
 
 impl Kratos {
@@ -69,6 +70,7 @@ impl Kratos {
             sources: Sources::default(),
             timeout: None,
             cors: None,
+            tokenize_as: None,
         }
     }
 
@@ -98,6 +100,13 @@ impl Kratos {
         kratos.path_prefix = fields.get("path_prefix").and_then(|node| decoder.prefix(node)).unwrap_or_default();
         kratos.timeout = fields.get("timeout").and_then(|node| decoder.positive(node));
         kratos.cors = fields.get("cors").and_then(|node| cors::decode(decoder, node, &Methods::any()));
+        kratos.tokenize_as = fields.get("tokenize_as").and_then(|node| {
+            decoder.parsed(node, |text| {
+                let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+                let is_one = !text.is_empty() && text.chars().all(is_name);
+                if is_one { Ok(text.to_owned()) } else { Err(Misread::new("is no name of a template of Kratos'")) }
+            })
+        });
         if let Some(node) = fields.get("session_cookie") {
             kratos.sources.cookies = items(node).iter().filter_map(|node| cookie_name(decoder, node)).collect();
             if items(node).is_empty() {
@@ -212,7 +221,7 @@ pub(crate) fn host(decoder: &mut Decoder<'_>, node: &Node) -> Option<HostPattern
     }
 }
 
-fn cookie_name(decoder: &mut Decoder<'_>, node: &Node) -> Option<Box<str>> {
+pub(crate) fn cookie_name(decoder: &mut Decoder<'_>, node: &Node) -> Option<Box<str>> {
     decoder.parsed(node, |text| {
         // Cookie names are tokens, as header names are.
         let is_token = HeaderName::from_bytes(text.as_bytes()).is_ok();
@@ -228,6 +237,7 @@ pub(crate) fn sessions(
 ) -> sessions::settings::Settings {
     let mut settings = sessions::settings::Settings::new(kratos.url.clone());
     settings.authority.clone_from(&kratos.authority);
+    settings.tokenize_as.clone_from(&kratos.tokenize_as);
     settings.timeout = kratos.timeout.unwrap_or(settings.timeout);
     let Some(fields) = node.and_then(|node| decoder.fields(node, keys::SESSIONS)) else { return settings };
     settings.ttl = fields.get("ttl").and_then(|node| decoder.positive(node)).unwrap_or(settings.ttl);

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::config::authenticators;
+use crate::config::authenticators::Authenticators;
 use crate::config::cors;
 use crate::config::decode::{Decoder, Fields, items};
 use crate::config::headers::{characters, headers};
@@ -38,6 +40,7 @@ pub(crate) struct Named {
     pub(crate) upstreams: Upstreams,
     pub(crate) signing: Signing,
     pub(crate) services: Services,
+    pub(crate) authenticators: Authenticators,
 }
 
 /// All rules so far, over all files.
@@ -85,7 +88,11 @@ impl Rules {
             // Without paths a rule is for all of them.
             draft.entry.paths.extend(PathPattern::parse("/**"));
         }
+        if let Some(node) = fields.get("authenticate") {
+            draft.rule.authenticate = named.authenticators.of_rule(decoder, node);
+        }
         draft.access(decoder, &fields);
+        authenticators::check(decoder, &fields, &draft.rule);
         if let Some(node) = fields.get("enrich") {
             draft.rule.enrich = named.services.enrichments(decoder, node);
         }

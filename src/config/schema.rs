@@ -5,8 +5,10 @@ use serde_json::{Map, Value, json};
 use crate::config::keys;
 
 mod services;
+mod tokens;
 
 use services::{authorizer, check, enricher, named, use_of};
+use tokens::{authenticate, authenticator};
 
 /// The schema, in the dialect of 2020-12.
 pub fn schema() -> Value {
@@ -145,6 +147,7 @@ fn root_key(key: &str) -> Value {
                 _ => positive(),
             }),
         ),
+        "authenticators" => described("Issuers of tokens, by name.", named(&authenticator())),
         "authorizers" => described("Services that must agree, by name.", named(&authorizer())),
         "enrichers" => described("Services that tell more of callers, by name.", named(&enricher())),
         "upstreams" => described(
@@ -205,6 +208,7 @@ fn kratos_key(key: &str) -> Value {
         "path_prefix" => described("Where the public API is mounted here.", prefix()),
         "session_cookie" => described("Default ory_kratos_session.", list(&header_name(), 1)),
         "credentials" => list(&word(keys::CREDENTIALS), 1),
+        "tokenize_as" => described("The template by which Kratos makes a signed token of a session.", name()),
         "cors" => described("Pages of other origins that may use the public API; default Kratos' own say.", cors()),
         _ => positive(),
     }
@@ -293,6 +297,10 @@ fn rule_key(key: &str) -> Value {
         "match" => {
             described("Which requests it owns; what is left out matches any.", object(keys::MATCH, &[], match_key))
         }
+        "authenticate" => described(
+            "Who can vouch for a caller, in this order: `session`, `anonymous` and authenticators.",
+            list(&use_of(&authenticate()), 1),
+        ),
         "access" => described("Default session.", word(keys::ACCESS)),
         "require" => described("What a session must be to pass.", object(keys::REQUIRE, &[], require_key)),
         "enrich" => described("Enrichers; what they tell is `context.<name>`.", list(&name(), 0)),

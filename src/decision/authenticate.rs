@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use crate::decision::credentials::{Credentials, bearer_token, cookies, is_marked_session_token};
@@ -66,7 +66,7 @@ pub enum Verification {
 #[derive(Debug, Eq, PartialEq)]
 pub struct Jwt {
     /// Where the keys are published; at least one.
-    pub jwks: Vec<Url>,
+    pub jwks: Vec<KeySource>,
     pub algorithms: Vec<Algorithm>,
     /// Any of these must have issued it; empty: whoever has the key.
     pub issuers: Vec<Box<str>>,
@@ -79,6 +79,23 @@ pub struct Jwt {
     pub timeout: Duration,
     /// PEM certificates of a private authority that vouches for https URLs, instead of the system's.
     pub authority: Option<Box<[u8]>>,
+}
+
+/// A JWKS.
+#[derive(Clone, Eq, PartialEq)]
+pub enum KeySource {
+    /// What a file of the configuration says.
+    File(Box<[u8]>),
+    Url(Url),
+}
+
+impl std::fmt::Debug for KeySource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(_) => f.write_str("File(..)"),
+            Self::Url(url) => f.write_str(url.as_str()),
+        }
+    }
 }
 
 /// Algorithms whose keys are public: a secret that both sides share would have to be kept by everybody who checks.
@@ -95,12 +112,44 @@ pub enum Algorithm {
     Rs512,
 }
 
+impl Algorithm {
+    /// Reads the name that RFC 7518 gives it.
+    pub fn parse(name: &str) -> Option<Self> {
+        let all = [
+            Self::EdDsa,
+            Self::Es256,
+            Self::Es384,
+            Self::Ps256,
+            Self::Ps384,
+            Self::Ps512,
+            Self::Rs256,
+            Self::Rs384,
+            Self::Rs512,
+        ];
+        all.into_iter().find(|algorithm| algorithm.as_str() == name)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::EdDsa => "EdDSA",
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
+            Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+        }
+    }
+}
+
 /// How the issuer of opaque tokens is asked.
 #[derive(Eq, PartialEq)]
 pub struct Introspection {
     pub url: Url,
     /// The value of the `Authorization` header by which the gateway says who it is.
-    pub authorization: Option<Box<str>>,
+    pub authorization: Option<HeaderValue>,
     pub issuers: Vec<Box<str>>,
     pub audience: Vec<Box<str>>,
     pub leeway: Duration,
@@ -215,6 +264,14 @@ impl Authenticator {
         match self {
             Self::Anonymous { .. } => OnInvalid::Refuse,
             Self::Session { on_invalid } | Self::Token { on_invalid, .. } => *on_invalid,
+        }
+    }
+
+    /// Whose tokens it judges, where it judges any.
+    pub fn issuer(&self) -> Option<&Arc<Issuer>> {
+        match self {
+            Self::Anonymous { .. } | Self::Session { .. } => None,
+            Self::Token { issuer, .. } => Some(issuer),
         }
     }
 

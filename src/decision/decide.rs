@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use cel::Value;
+use http::header::AUTHORIZATION;
 
 use crate::decision::authenticate::Authenticator;
 use crate::decision::call::{Enrichment, Judgement, Question, Reply};
@@ -88,7 +89,11 @@ impl Permit {
                 value: header.render(scope)?,
             })
         });
-        identity.into_iter().chain(headers).chain(self.picked.iter().cloned()).collect()
+        let tokenized = self.session().filter(|_| self.rule.hands_on_tokens(policy)).and_then(|session| {
+            let value = session.tokenized.as_ref()?.stamp.clone();
+            Some(Stamp { name: AUTHORIZATION, spelling: "Authorization".into(), value })
+        });
+        identity.into_iter().chain(headers).chain(self.picked.iter().cloned()).chain(tokenized).collect()
     }
 }
 

@@ -83,12 +83,13 @@ pub enum Decider<'p> {
 }
 
 impl<'p> Toward<'p> {
-    pub fn of(permit: &'p Permit) -> Self {
+    pub fn of(policy: &Policy, permit: &'p Permit) -> Self {
         match permit.target() {
             Some(Target::Keys | Target::Kratos(_) | Target::Pages) => Self::Kratos,
             Some(Target::Service(_)) | None => {
                 let rule = permit.rule();
-                let takes_authorization = rule.id_token.as_ref().is_some_and(|token| token.carrier.is_bearer());
+                let signs = rule.id_token.as_ref().is_some_and(|token| token.carrier.is_bearer());
+                let takes_authorization = signs || rule.hands_on_tokens(policy);
                 Self::Service { decided: Decider::of(permit), forwarded: rule.forward_credentials, takes_authorization }
             }
         }
@@ -255,6 +256,7 @@ mod tests {
             login: Login { url: "/login".into() },
             public_url: None,
             kratos_prefix: "".into(),
+            tokenizes: false,
         }
     }
 

@@ -30,6 +30,8 @@ pub struct Policy {
     pub public_url: Option<PublicUrl>,
     /// Where Kratos' public API is mounted here; stripped on the way to it. Empty or `/…` without a trailing slash.
     pub kratos_prefix: Box<str>,
+    /// Kratos is asked for sessions as signed tokens, which services get in `Authorization`.
+    pub tokenizes: bool,
 }
 
 impl Policy {

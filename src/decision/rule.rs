@@ -10,6 +10,7 @@ use crate::decision::call::{Check, Enrichment, Service};
 use crate::decision::cors::Cors;
 use crate::decision::expression::{Expression, Reads};
 use crate::decision::id_token::{Carrier, IdToken};
+use crate::decision::policy::Policy;
 use crate::decision::session::Aal;
 use crate::decision::template::HeaderTemplate;
 use crate::decision::upstream::Upstream;
@@ -155,6 +156,17 @@ impl Rule {
     pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
         let enriching = self.enrich.iter().map(|enrichment| &enrichment.call.service);
         enriching.chain(self.authorize.iter().map(|check| &check.call.service))
+    }
+
+    /// Whether services get the session as a token of Kratos', where it has one: in `Authorization`, unless something
+    /// else goes there.
+    pub fn hands_on_tokens(&self, policy: &Policy) -> bool {
+        let is_free = self.id_token.as_ref().is_none_or(|token| !token.carrier.is_bearer());
+        let asks = match self.access {
+            Access::Optional { .. } | Access::Session(_) => true,
+            Access::Deny | Access::Public => false,
+        };
+        policy.tokenizes && asks && is_free && !self.forward_credentials
     }
 
     /// How old an answer of Kratos may be for this rule.

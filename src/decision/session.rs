@@ -50,8 +50,19 @@ pub struct Session {
     pub verified: bool,
     /// The identity's id, ready to be stamped on a request.
     pub stamp: HeaderValue,
+    /// The session as a signed token of Kratos', where it was asked for one.
+    pub tokenized: Option<Tokenized>,
     /// All that expressions can read. Absent where no rule of the policy reads any, to save its memory.
     pub facts: Option<Facts>,
+}
+
+/// A session as a signed token.
+#[derive(Clone)]
+pub struct Tokenized {
+    /// `Bearer …`, ready to be stamped on a request; sensitive.
+    pub stamp: HeaderValue,
+    /// When it must not be handed on any more.
+    pub ends_at: SystemTime,
 }
 
 impl fmt::Debug for Session {

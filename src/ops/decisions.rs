@@ -188,7 +188,7 @@ fn changes(policy: &Policy, headers: &HeaderMap, passage: &Passage) -> Vec<Edit>
     let owned = owned.collect::<Vec<_>>();
     let is_set = |name: &HeaderName| stamps.iter().any(|stamp| stamp.name == *name);
     let mut changes = owned.iter().filter(|name| !is_set(name)).cloned().map(Edit::Remove).collect::<Vec<_>>();
-    changes.extend(edits(policy, headers, Toward::of(permit), stamps).into_iter().filter(|edit| match edit {
+    changes.extend(edits(policy, headers, Toward::of(policy, permit), stamps).into_iter().filter(|edit| match edit {
         Edit::Remove(name) if is_set(name) => false,
         Edit::Remove(name) if policy.owned.stamped.contains(name) => !owned.contains(name),
         Edit::Remove(name) => !policy.forwarding.contains(name),

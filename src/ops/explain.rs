@@ -26,6 +26,7 @@ use crate::decision::rule::Access;
 use crate::decision::rule::Rule;
 use crate::decision::session::Caller;
 use crate::decision::session::Outage;
+use crate::decision::token::Token;
 use crate::gate;
 use crate::gate::Passage;
 use crate::gate::Preflighted;
@@ -36,6 +37,7 @@ use crate::gate::WhoAsks;
 use crate::services::json::value;
 use crate::sessions::whoami;
 use crate::sessions::whoami::SessionError;
+use crate::tokens;
 
 mod query;
 #[cfg(test)]
@@ -70,12 +72,23 @@ impl Supposed {
         })
     }
 
-    /// Takes a session as whoami tells it, in JSON.
+    /// Takes a session as whoami tells it, in JSON; or `{ "token": { …claims… } }`, a token of another issuer.
     ///
     /// # Errors
     /// Where it is none, or one that has ended.
     pub fn session(body: &[u8]) -> Result<Self, SessionError> {
+        if let Some(token) = token(body) {
+            return Ok(Self(Caller::Token(Arc::new(token))));
+        }
         whoami::parse_session(body, true).map(|session| Self(Caller::Known(Arc::new(session))))
+    }
+}
+
+/// The token that a body supposes, where it does.
+fn token(body: &[u8]) -> Option<Token> {
+    match serde_json::from_slice::<serde_json::Value>(body).ok()?.get_mut("token")?.take() {
+        serde_json::Value::Object(claims) => tokens::supposed(claims),
+        _ => None,
     }
 }
 
@@ -236,7 +249,7 @@ fn changes(policy: &Policy, headers: &HeaderMap, passage: &Passage) -> Vec<Chang
         Edit::Remove(name) => owned.iter().any(|spelling| spelling.eq_ignore_ascii_case(name.as_str())),
         Edit::Set { .. } => false,
     };
-    let made = edits(policy, headers, Toward::of(permit), stamps);
+    let made = edits(policy, headers, Toward::of(policy, permit), stamps);
     changes.extend(made.into_iter().filter(|edit| !is_told(edit)).map(Change::from));
     changes
 }

@@ -126,6 +126,7 @@ pub(super) fn policy() -> Policy {
         login: Login { url: "/login".into() },
         public_url: None,
         kratos_prefix: "".into(),
+        tokenizes: false,
     }
 }
 
@@ -141,7 +142,7 @@ fn state(token: Option<&str>) -> OpsState {
             policy: Arc::clone(&policy),
             parties: Parties {
                 sessions: sessions.clone(),
-                tokens: Tokens::default(),
+                tokens: Tokens::new(Arc::clone(&metrics)),
                 services: Services::new(Arc::clone(&metrics)),
                 signer: Signer::new(signing::Settings::default()),
             },

@@ -22,7 +22,7 @@ pub(super) fn edit(head: &mut RequestHeader, exchange: &Exchange, kratos_host: &
     };
     let policy = &exchange.policy;
     let is_kratos = matches!(permit.target(), Some(Target::Kratos(_)));
-    for edit in edits(policy, &head.headers, Toward::of(permit), &exchange.stamps) {
+    for edit in edits(policy, &head.headers, Toward::of(policy, permit), &exchange.stamps) {
         match edit {
             Edit::Remove(name) => drop(head.remove_header(&name)),
             Edit::Set { spelling, value, .. } => {

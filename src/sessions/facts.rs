@@ -13,5 +13,9 @@ pub(crate) fn read(body: &[u8]) -> Option<Facts> {
         identity.remove("metadata_admin");
     }
     let identity = value(identity);
+    // A credential, and no fact.
+    if let Some(session) = session.as_object_mut() {
+        session.remove("tokenized");
+    }
     Facts::new(value(&session), identity)
 }

@@ -118,7 +118,9 @@ impl Shared {
             self.note(&reply, asked_at.elapsed());
             let kept = match reply {
                 Reply::Active { session, keep_for, cookies } => {
-                    let lives_for = session.expires_at.duration_since(SystemTime::now()).unwrap_or_default();
+                    let token_ends_at = session.tokenized.as_ref().map(|token| token.ends_at);
+                    let ends_at = token_ends_at.map_or(session.expires_at, |end| end.min(session.expires_at));
+                    let lives_for = ends_at.duration_since(SystemTime::now()).unwrap_or_default();
                     let good_for = settings.ttl.min(lives_for).min(keep_for.unwrap_or(Duration::MAX));
                     let kept_for = (good_for + settings.stale_if_error).min(lives_for);
                     // Nobody waits for a refresh: its cookies wait for the next request.

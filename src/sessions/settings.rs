@@ -13,6 +13,8 @@ pub struct Settings {
     pub kratos: Url,
     /// PEM certificates of a private authority that vouches for an https Kratos, instead of the system's.
     pub authority: Option<Box<[u8]>>,
+    /// The template by which Kratos makes a signed token of a session. Default: it is not asked for one.
+    pub tokenize_as: Option<String>,
     /// How long one whoami call may take, and how long a first look-up waits for its turn. Default 2 s.
     pub timeout: Duration,
     /// How long an answer is good; the longest a revocation made behind our back can go unnoticed. Default 30 s.
@@ -32,6 +34,7 @@ impl Settings {
         Self {
             kratos,
             authority: None,
+            tokenize_as: None,
             timeout: Duration::from_secs(2),
             ttl,
             refresh_after: ttl * 2 / 3,

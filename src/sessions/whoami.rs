@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use http::header::{AUTHORIZATION, COOKIE, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -13,12 +15,14 @@ use uuid::Uuid;
 
 use crate::decision::credentials::{Credential, SESSION_TOKEN};
 use crate::decision::expression::Facts;
-use crate::decision::session::{Aal, Session};
+use crate::decision::session::{Aal, Session, Tokenized};
 use crate::sessions::facts;
 use crate::sessions::settings::Settings;
 
 /// The longest answer read, in bytes. A session with many traits and devices is a few KiB.
 const MAX_BODY: usize = 512 * 1024;
+/// A token must still be good when the service looks at it.
+const HANDED_ON_BEFORE: Duration = Duration::from_secs(5);
 /// How long an answer about Kratos' health is good.
 const HEALTH_TTL: Duration = Duration::from_secs(1);
 
@@ -60,6 +64,7 @@ struct Target {
     health: Url,
     timeout: Duration,
     whoami: Url,
+    tokenizes: bool,
 }
 
 /// Why no client for Kratos can be made.
@@ -129,7 +134,15 @@ impl Target {
             client: settings.client()?,
             health: at("/health/ready"),
             timeout: settings.timeout,
-            whoami: at("/sessions/whoami"),
+            whoami: match &settings.tokenize_as {
+                Some(template) => {
+                    let mut url = at("/sessions/whoami");
+                    url.query_pairs_mut().append_pair("tokenize_as", template);
+                    url
+                }
+                None => at("/sessions/whoami"),
+            },
+            tokenizes: settings.tokenize_as.is_some(),
         })
     }
 
@@ -151,7 +164,8 @@ impl Target {
                 Err(error) => return Reply::Failed(Failure::Unreachable, describe(&error)),
             }
         }
-        read(status, &headers, &body, session_cookies, with_facts)
+        let reply = read(status, &headers, &body, session_cookies, with_facts);
+        if self.tokenizes { tokenized(reply, status, &body) } else { reply }
     }
 }
 
@@ -203,6 +217,42 @@ fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], session_cookies: &
         status if status.is_server_error() => Reply::Failed(Failure::ServerError, format!("whoami says {status}")),
         status => nonsense(&format!("whoami says {status}")),
     }
+}
+
+/// An answer to a question for a signed token. A session without one would reach services that rely on it.
+fn tokenized(reply: Reply, status: StatusCode, body: &[u8]) -> Reply {
+    match reply {
+        Reply::Active { mut session, keep_for, cookies } => match token(body) {
+            Some(tokenized) => {
+                session.tokenized = Some(tokenized);
+                Reply::Active { session, keep_for, cookies }
+            }
+            None => nonsense("a session without the token that `kratos.tokenize_as` asks for"),
+        },
+        Reply::Failed(..) if status == StatusCode::BAD_REQUEST => {
+            nonsense("whoami says 400: Kratos may have no template of the name in `kratos.tokenize_as`")
+        }
+        reply => reply,
+    }
+}
+
+/// The token of an answer, which is for others to verify: only its end is looked at.
+fn token(body: &[u8]) -> Option<Tokenized> {
+    #[derive(Deserialize)]
+    struct Tokenizing {
+        tokenized: String,
+    }
+    #[derive(Deserialize)]
+    struct Claims {
+        exp: u64,
+    }
+    let Tokenizing { tokenized } = serde_json::from_slice(body).ok()?;
+    let payload = URL_SAFE_NO_PAD.decode(tokenized.split('.').nth(1)?).ok()?;
+    let Claims { exp } = serde_json::from_slice(&payload).ok()?;
+    let ends_at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(exp))?.checked_sub(HANDED_ON_BEFORE)?;
+    let mut stamp = HeaderValue::try_from(format!("Bearer {tokenized}")).ok()?;
+    stamp.set_sensitive(true);
+    Some(Tokenized { stamp, ends_at })
 }
 
 /// Kratos is there, but what it says is no answer.
@@ -314,6 +364,7 @@ pub fn parse_session(body: &[u8], with_facts: bool) -> Result<Session, SessionEr
         verified: raw.identity.verifiable_addresses.unwrap_or_default().iter().any(|address| address.verified),
         stamp: HeaderValue::try_from(identity.to_string())
             .map_err(|_| SessionError::Malformed("its identity's id is no header value".to_owned()))?,
+        tokenized: None,
         facts,
     })
 }

@@ -114,6 +114,18 @@ label! {
 }
 
 label! {
+    /// What became of a token.
+    TokenCheck {
+        /// It was found good a while ago.
+        Cached => "cached",
+        Invalid => "invalid",
+        /// Its issuer, or the keys, could not be asked for.
+        Unavailable => "unavailable",
+        Valid => "valid",
+    }
+}
+
+label! {
     /// How one whoami call ended.
     Whoami {
         /// 401.

@@ -16,6 +16,7 @@ use crate::telemetry::labels::Lookup;
 use crate::telemetry::labels::Outcome;
 use crate::telemetry::labels::ReloadOutcome;
 use crate::telemetry::labels::RevocationCause;
+use crate::telemetry::labels::TokenCheck;
 use crate::telemetry::labels::UpstreamError;
 use crate::telemetry::labels::Whoami;
 use crate::telemetry::log;
@@ -50,6 +51,7 @@ pub struct Metrics {
     last_reload_successful: IntGauge,
     upstream_errors: ByName,
     questions: ByName,
+    tokens: ByName,
     question_durations: HistogramVec,
     connection_errors: Counters<ConnectionError>,
     log_lines_lost: IntGauge,
@@ -144,6 +146,12 @@ impl Metrics {
                 "service_questions_total",
                 "Questions to services that decide, by service and result.",
                 &["service", "result"],
+            )),
+            tokens: ByName::new(counters(
+                &registry,
+                "token_checks_total",
+                "Tokens that were checked, by issuer and result.",
+                &["issuer", "result"],
             )),
             question_durations: register(
                 &registry,
@@ -264,6 +272,15 @@ impl Metrics {
         if result != Asked::Cached {
             self.question_durations.with_label_values(&[service]).observe(took.as_secs_f64());
         }
+    }
+
+    /// Says which issuers there are, as [`Self::rules`] does for rules.
+    pub fn issuers(&self, names: &[&str]) {
+        self.tokens.replace::<TokenCheck>(names);
+    }
+
+    pub fn token_checked(&self, issuer: &str, result: TokenCheck) {
+        self.tokens.count(issuer, result);
     }
 
     pub fn connection_error(&self, kind: ConnectionError) {

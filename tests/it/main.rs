@@ -19,3 +19,4 @@ mod revocation;
 mod selfservice;
 mod services;
 mod tls;
+mod tokens;

@@ -126,7 +126,9 @@ impl Decoder<'_> {
         let body = match &node.kind {
             Kind::Map(_) => {
                 let mut session = value_of(node);
-                complete(&mut session);
+                if session.get("token").is_none() {
+                    complete(&mut session);
+                }
                 session.to_string().into_bytes()
             }
             Kind::Scalar(_) => {

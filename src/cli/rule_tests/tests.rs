@@ -7,9 +7,15 @@ use super::*;
 const CONFIG: &str = r#"
 kratos: { url: http://kratos:4433, serve: false }
 login: https://login.example.com/
+authenticators: { api: { jwt: { jwks: http://issuer, issuers: x } } }
 authorizers: { keto: { keto: http://keto:4466 }, policy: { opa: http://opa:8181 } }
 enrichers: { profile: { url: http://profiles } }
 rules:
+  - id: machines
+    match: { hosts: [a.test], paths: [/machines/**] }
+    authenticate: [session, { api: { scopes: [read] } }]
+    headers: { X-User: "${subject}" }
+    upstream: http://b:80
   - id: asks
     match: { hosts: [a.test], paths: [/asks/**] }
     enrich: profile
@@ -73,6 +79,32 @@ tests:
 "#,
         &expect![[r#"
             6 passed, 0 failed
+            exit 0
+        "#]],
+    );
+}
+
+#[test]
+fn tokens_can_be_supposed() {
+    check(
+        r#"
+config: portcullis.yaml
+tests:
+  - name: machines are named by their tokens
+    request: { url: http://a.test/machines/x }
+    session: { token: { sub: robot, scope: read write } }
+    expect: { rule: machines, outcome: permit, headers: { X-User: robot } }
+  - name: not without the scope
+    request: { url: http://a.test/machines/x }
+    session: { token: { sub: robot } }
+    expect: { refusal: forbidden }
+  - name: no token where only sessions count
+    request: { url: http://a.test/staff/x }
+    session: { token: { sub: robot } }
+    expect: { refusal: session_inactive }
+"#,
+        &expect![[r#"
+            3 passed, 0 failed
             exit 0
         "#]],
     );

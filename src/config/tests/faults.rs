@@ -48,6 +48,28 @@ faulty! {
         "rules: [a]" => "1:9" "rules[0]" "this is a mapping";
     }
 
+    issuers_of_tokens {
+        "authenticators: { session: { introspection: { url: http://h } } }" => "1:19" "authenticators.session" "is there anyway";
+        "authenticators: { a: { jwt: {} } }" => "1:29" "authenticators.a.jwt" "`jwks` is missing";
+        "authenticators: { a: { jwt: { jwks: gone.json } } }" => "1:37" "authenticators.a.jwt.jwks" "cannot be read";
+        "authenticators: { a: { jwt: { jwks: config.yaml } } }" => "1:37" "authenticators.a.jwt.jwks" "is no JWKS";
+        "authenticators: { a: { jwt: { jwks: 'ftp://k' } } }" => "1:37" "authenticators.a.jwt.jwks" "neither an http nor an https URL";
+        "authenticators: { a: { jwt: { jwks: http://k, algorithms: [RS256, none] } } }" => "1:67" "authenticators.a.jwt.algorithms[1]" "no signature at all";
+        "authenticators: { a: { jwt: { jwks: http://k, algorithms: HS256 } } }" => "1:59" "authenticators.a.jwt.algorithms" "could sign as well";
+        "authenticators: { a: { jwt: { jwks: http://k, algorithms: ES257 } } }" => "1:59" "authenticators.a.jwt.algorithms" "is none of `EdDSA`";
+        "authenticators: { a: { introspection: { url: http://h, authorization: x, basic: { username: a, password: b } } } }" => "1:74" "authenticators.a.introspection.basic" "already";
+        "authenticators: { a: { introspection: { url: http://h }, from: { query: token } } }" => "1:66" "authenticators.a.from.query" "end up in logs";
+        "authenticators: { a: { introspection: { url: http://h }, from: { cookie: ory_kratos_session } } }\nkratos: http://k" => "1:74" "authenticators.a.from.cookie" "session cookie";
+        "authenticators: { a: { introspection: { url: http://h }, from: { header: Host } } }" => "1:74" "authenticators.a.from.header" "belongs to the connection";
+        "rules: [{ id: a, authenticate: [sesion] }]" => "1:33" "rules[0].authenticate[0]" "there is no authenticator `sesion`";
+        "rules: [{ id: a, authenticate: [] }]" => "1:32" "rules[0].authenticate" "lists nobody";
+        "rules: [{ id: a, authenticate: [session, session] }]" => "1:42" "rules[0].authenticate[1]" "listed twice";
+        "rules: [{ id: a, access: optional, authenticate: [anonymous, session] }]" => "1:51" "rules[0].authenticate[0]" "is the last one";
+        "rules: [{ id: a, authenticate: [session, anonymous] }]" => "1:32" "rules[0].authenticate" "for rules with `access: optional`";
+        "rules: [{ id: a, access: public, authenticate: session }]" => "1:34" "rules[0].authenticate" "nobody is asked who asks";
+        "authenticators: { a: { introspection: { url: http://h }, from: { header: X-A } } }\nrules: [{ id: a, authenticate: a, headers: { x_a: b } }]" => "2:15" "rules[0].id" "where clients send tokens";
+    }
+
     services_that_are_asked {
         "authorizers: { a: {} }" => "1:19" "authorizers.a" "exactly one of";
         "authorizers: { a: { keto: http://k, opa: http://o } }" => "1:19" "authorizers.a" "exactly one of";
@@ -68,7 +90,7 @@ faulty! {
         "authorizers: { k: { keto: http://k } }\nrules: [{ id: a, authorize: { k: { tuples: [] } } }]" => "2:44" "rules[0].authorize.k.tuples" "1 to 10 tuples";
         "authorizers: { h: { http: http://h } }\nrules: [{ id: a, authorize: { h: { pick: [Cookie] } } }]" => "2:43" "rules[0].authorize.h.pick[0]" "carries credentials";
         "authorizers: { h: { http: http://h } }\nrules: [{ id: a, authorize: { h: { pick: X-A } }, headers: { X-A: b } }]" => "2:15" "rules[0].id" "sets `X-A` twice";
-        "authorizers: { h: { http: http://h } }\nrules: [{ id: a, authorize: { h: { payload: { a: '${x}' } } } }]" => "2:54" "rules[0].authorize.h.payload.a" "unknown name `x`";
+        "authorizers: { h: { http: http://h } }\nrules: [{ id: a, authorize: { h: { payload: { a: '${x}' } } } }]" => "2:53" "rules[0].authorize.h.payload.a" "unknown name `x`";
     }
 
     signed_tokens {

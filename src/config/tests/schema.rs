@@ -13,7 +13,8 @@ use crate::config::{keys, schema};
 /// no colon; one that holds a key begins with it.
 pub(super) fn uncommented(text: &str) -> String {
     let key = regex::Regex::new(r"^(\s*)# ([a-z_0-9]+:(?: .*)?)$").unwrap();
-    let absent = ["tls:", "h2c:", "ca:", "hosts:", "cors:", "allow:", "on_outage: refuse, ", "rule_files:"];
+    let absent =
+        ["tls:", "h2c:", "ca:", "hosts:", "cors:", "tokenize_as:", "allow:", "on_outage: refuse, ", "rule_files:"];
     let lines = text.lines().map(|line| match key.captures(line) {
         Some(found) if !absent.iter().any(|absent| found[2].starts_with(absent)) && is_key(&found[2]) => {
             format!("{}{}", &found[1], &found[2])
@@ -113,6 +114,12 @@ fn the_schema_knows_the_keys_of_the_compiler_and_no_others() {
         keys::HEALTH_CHECK,
         keys::RULE,
         keys::RULE_ID_TOKEN,
+        keys::AUTHENTICATOR,
+        keys::JWT,
+        keys::INTROSPECTION,
+        keys::BASIC,
+        keys::RULE_ANONYMOUS,
+        keys::RULE_TOKEN,
         keys::AUTHORIZER,
         keys::ENRICHER,
         keys::HTTP,

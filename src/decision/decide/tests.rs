@@ -23,6 +23,7 @@ fn known(change: impl FnOnce(&mut Session)) -> Caller {
         aal: Aal::Aal1,
         verified: false,
         stamp: HeaderValue::from_static("ann"),
+        tokenized: None,
         facts: None,
     };
     change(&mut session);

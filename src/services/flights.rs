@@ -1,0 +1,99 @@
+//! Questions on their way: whoever asks the same meanwhile waits for the one answer.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+/// The questions on their way, by what decides about their answers.
+pub(crate) struct Flights<K, V> {
+    running: Mutex<HashMap<K, watch::Receiver<Option<V>>>>,
+}
+
+/// The end of a question. Dropped without an answer, it tells those who wait that there will be none.
+struct Landing<K: Eq + Hash, V> {
+    flights: Arc<Flights<K, V>>,
+    key: K,
+}
+
+impl<K: Eq + Hash, V> Drop for Landing<K, V> {
+    fn drop(&mut self) {
+        self.flights.running.lock().remove(&self.key);
+    }
+}
+
+impl<K, V> Default for Flights<K, V> {
+    fn default() -> Self {
+        Self { running: Mutex::default() }
+    }
+}
+
+impl<K, V> Flights<K, V>
+where
+    K: Copy + Eq + Hash + Send + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// The answer to `question`, or to an equal one that is on its way; nothing where it came to a bad end.
+    ///
+    /// It is asked in a task of its own: that the one who began it is gone strands nobody.
+    pub(crate) async fn share(
+        self: &Arc<Self>,
+        key: K,
+        question: impl Future<Output = V> + Send + 'static,
+    ) -> Option<V> {
+        let mut receiver = {
+            let mut running = self.running.lock();
+            match running.get(&key) {
+                Some(receiver) => receiver.clone(),
+                None => {
+                    let (sender, receiver) = watch::channel(None);
+                    running.insert(key, receiver.clone());
+                    let landing = Landing { flights: Arc::clone(self), key };
+                    tokio::spawn(async move {
+                        let answer = question.await;
+                        // Whoever asks from here on asks anew.
+                        drop(landing);
+                        sender.send_replace(Some(answer));
+                    });
+                    receiver
+                }
+            }
+        };
+        receiver.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_question_answers_all_who_ask_meanwhile() {
+        let flights = Arc::new(Flights::<u8, u8>::default());
+        let (sender, receiver) = oneshot::channel();
+        let first = flights.share(1, async { receiver.await.unwrap() });
+        tokio::pin!(first);
+        assert!(futures_util::poll!(&mut first).is_pending());
+        let second = flights.share(1, async { 9 });
+        tokio::pin!(second);
+        assert!(futures_util::poll!(&mut second).is_pending());
+        assert_eq!(flights.share(2, async { 9 }).await, Some(9));
+        sender.send(7).unwrap();
+        assert_eq!((first.await, second.await), (Some(7), Some(7)));
+        assert_eq!(flights.share(1, async { 8 }).await, Some(8), "from here on it is another question");
+    }
+
+    #[tokio::test]
+    async fn a_bad_end_strands_nobody() {
+        let flights = Arc::new(Flights::<u8, u8>::default());
+        let (sender, receiver) = oneshot::channel::<u8>();
+        drop(sender);
+        assert_eq!(flights.share(1, async { receiver.await.unwrap() }).await, None);
+        assert_eq!(flights.share(1, async { 8 }).await, Some(8));
+    }
+}

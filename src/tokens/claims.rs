@@ -1,0 +1,103 @@
+//! What a token says of itself: since when, until when, by whom and for whom.
+
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::decision::expression::Told;
+use crate::decision::token::Token;
+use crate::services::json;
+
+/// What claims must be.
+pub(crate) struct Conditions<'c> {
+    pub(crate) issuers: &'c [Box<str>],
+    pub(crate) audience: &'c [Box<str>],
+    pub(crate) leeway: Duration,
+    /// A token without an end would be good for ever.
+    pub(crate) must_end: bool,
+}
+
+/// Why claims are not those of a token that is good here and now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum Unfit {
+    #[error("it has no end (`exp`)")]
+    Endless,
+    #[error("it has ended (`exp`)")]
+    Ended,
+    #[error("it is not good yet (`nbf` or `iat`)")]
+    Early,
+    #[error("a time in it is no number")]
+    Time,
+    #[error("it was not issued by one of `issuers`")]
+    Issuer,
+    #[error("it is not meant for all of `audience`")]
+    Audience,
+    #[error("its subject is no text, or no identity's id where it must be one")]
+    Subject,
+    #[error("its claims are more than can be told")]
+    Claims,
+}
+
+/// Checks the claims at `now`.
+pub(crate) fn check(claims: &Map<String, Value>, conditions: &Conditions<'_>, now: SystemTime) -> Result<(), Unfit> {
+    let time = |name: &str| match claims.get(name) {
+        None => Ok(None),
+        Some(value) => value.as_f64().filter(|time| time.is_finite()).map(Some).ok_or(Unfit::Time),
+    };
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let leeway = conditions.leeway.as_secs_f64();
+    match time("exp")? {
+        None if conditions.must_end => return Err(Unfit::Endless),
+        Some(exp) if exp + leeway <= now => return Err(Unfit::Ended),
+        Some(_) | None => {}
+    }
+    for name in ["nbf", "iat"] {
+        if time(name)?.is_some_and(|time| time - leeway > now) {
+            return Err(Unfit::Early);
+        }
+    }
+    let issuer = claims.get("iss").and_then(Value::as_str);
+    if !conditions.issuers.is_empty() && !conditions.issuers.iter().any(|known| issuer == Some(known)) {
+        return Err(Unfit::Issuer);
+    }
+    let meant_for = texts(claims.get("aud"));
+    if !conditions.audience.iter().all(|audience| meant_for.contains(&&**audience)) {
+        return Err(Unfit::Audience);
+    }
+    Ok(())
+}
+
+/// Makes a token of claims that were found right.
+pub(crate) fn token(claims: Map<String, Value>, subject: &str, is_identity: bool) -> Result<Token, Unfit> {
+    let subject = match claims.get(subject) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(subject)) if !subject.is_empty() => Some(Box::<str>::from(subject.as_str())),
+        Some(_) => return Err(Unfit::Subject),
+    };
+    let stamp = if is_identity {
+        // In Kratos' own spelling, whatever the token's.
+        let identity = subject.as_deref().and_then(|subject| Uuid::parse_str(subject).ok()).ok_or(Unfit::Subject)?;
+        Some(HeaderValue::try_from(identity.to_string()).map_err(|_| Unfit::Subject)?)
+    } else {
+        None
+    };
+    let scopes = ["scope", "scp", "scopes"].into_iter().flat_map(|name| texts(claims.get(name)));
+    let scopes = scopes.flat_map(|text| text.split(' ')).filter(|scope| !scope.is_empty()).map(Box::from).collect();
+    let expires_at = claims
+        .get("exp")
+        .and_then(Value::as_f64)
+        .and_then(|exp| SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(exp.max(0.0)).ok()?));
+    let claims = Told::new(json::value(&Value::Object(claims))).ok_or(Unfit::Claims)?;
+    Ok(Token { subject, stamp, scopes, expires_at, claims })
+}
+
+/// A list of texts, or a single one.
+fn texts(value: Option<&Value>) -> Vec<&str> {
+    match value {
+        Some(Value::String(text)) => vec![text],
+        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => Vec::new(),
+    }
+}

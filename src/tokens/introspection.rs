@@ -1,0 +1,153 @@
+//! Opaque tokens: whoever issued one is asked about it (RFC 7662), and only a yes is kept.
+
+use std::hash::Hasher as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::StatusCode;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use moka::sync::Cache;
+use serde_json::{Map, Value};
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+use url::form_urlencoded;
+
+use crate::decision::authenticate::Introspection;
+use crate::decision::authenticate::Verification;
+use crate::decision::token::Token;
+use crate::services::client::send;
+use crate::services::flights::Flights;
+use crate::tokens::claims::{self, Conditions};
+use crate::tokens::jwt::LONGEST;
+use crate::tokens::{Checked, Known};
+
+/// The most tokens that are kept.
+const MAX_TOKENS: u64 = 100_000;
+/// No answer is good for longer, whatever its `ttl`.
+const LONGEST_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// Hash of a token and of the settings that it was judged by.
+type Key = u128;
+
+/// What was asked about tokens, and is being asked.
+pub(crate) struct Introspections {
+    good: Cache<Key, Kept>,
+    flights: Arc<Flights<Key, Result<Kept, Refused>>>,
+    hash_key: (u64, u64),
+}
+
+#[derive(Clone)]
+struct Kept {
+    token: Arc<Token>,
+    asked_at: Instant,
+}
+
+#[derive(Clone)]
+enum Refused {
+    Invalid(String),
+    Unknown(String),
+}
+
+impl Default for Introspections {
+    fn default() -> Self {
+        Self {
+            good: Cache::builder().max_capacity(MAX_TOKENS).time_to_live(LONGEST_KEPT).build(),
+            flights: Arc::default(),
+            hash_key: (rand::random(), rand::random()),
+        }
+    }
+}
+
+impl Introspections {
+    pub(crate) async fn check(
+        &self,
+        known: &Arc<Known>,
+        settings: &Introspection,
+        token: &[u8],
+        within: Option<Duration>,
+    ) -> Checked {
+        if token.len() > LONGEST {
+            return Checked::Invalid("it is too long".to_owned());
+        }
+        let key = self.key(known.generation, token);
+        if let Some(kept) = self.good.get(&key) {
+            let age = kept.asked_at.elapsed();
+            let is_over = kept.token.expires_at.is_some_and(|end| end <= SystemTime::now());
+            if age < settings.ttl && within.is_none_or(|within| age < within) && !is_over {
+                return Checked::Good(kept.token, age);
+            }
+        }
+        let question = {
+            let (known, token) = (Arc::clone(known), token.to_vec());
+            async move { ask(&known, &token).await }
+        };
+        // Whoever needs a new answer must not take one to a question that was asked before.
+        let answer = if settings.ttl.is_zero() || within.is_some() {
+            question.await
+        } else {
+            let shared = self.flights.share(key, question).await;
+            shared.unwrap_or_else(|| Err(Refused::Unknown("the question came to a bad end".to_owned())))
+        };
+        match answer {
+            Ok(kept) => {
+                if !settings.ttl.is_zero() {
+                    self.good.insert(key, kept.clone());
+                }
+                Checked::Good(kept.token, Duration::ZERO)
+            }
+            Err(Refused::Invalid(why)) => {
+                self.good.invalidate(&key);
+                Checked::Invalid(why)
+            }
+            Err(Refused::Unknown(cause)) => Checked::Unknown(cause),
+        }
+    }
+
+    fn key(&self, generation: u64, token: &[u8]) -> Key {
+        let mut hasher = SipHasher13::new_with_keys(self.hash_key.0, self.hash_key.1);
+        hasher.write_u64(generation);
+        hasher.write(token);
+        hasher.finish128().as_u128()
+    }
+}
+
+async fn ask(known: &Known, token: &[u8]) -> Result<Kept, Refused> {
+    let unknown = |cause: String| Refused::Unknown(cause);
+    let (Some(client), Verification::Introspection(settings)) = (&known.client, &known.issuer.verification) else {
+        return Err(unknown("its certificates cannot be read".to_owned()));
+    };
+    let Ok(token) = std::str::from_utf8(token) else { return Err(Refused::Invalid("it is no text".to_owned())) };
+    let form = form_urlencoded::Serializer::new(String::new())
+        .append_pair("token", token)
+        .append_pair("token_type_hint", "access_token")
+        .finish();
+    let mut request = client
+        .post(settings.url.clone())
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(ACCEPT, "application/json")
+        .body(form);
+    if let Some(authorization) = &settings.authorization {
+        request = request.header(AUTHORIZATION, authorization);
+    }
+    let asked_at = Instant::now();
+    let answer = send(request, settings.timeout).await.map_err(|cause| unknown(cause.to_string()))?;
+    if answer.status != StatusCode::OK {
+        return Err(unknown(format!("introspection answers {}", answer.status)));
+    }
+    let claims = serde_json::from_slice::<Map<String, Value>>(&answer.body)
+        .map_err(|_| unknown("introspection answers no JSON object".to_owned()))?;
+    match claims.get("active") {
+        Some(Value::Bool(true)) => {}
+        Some(Value::Bool(false)) => return Err(Refused::Invalid("its issuer says that it is not active".to_owned())),
+        Some(_) | None => return Err(unknown("introspection does not say whether it is active".to_owned())),
+    }
+    let conditions = Conditions {
+        issuers: &settings.issuers,
+        audience: &settings.audience,
+        leeway: settings.leeway,
+        must_end: false,
+    };
+    let invalid = |why: claims::Unfit| Refused::Invalid(why.to_string());
+    claims::check(&claims, &conditions, SystemTime::now()).map_err(invalid)?;
+    let token = claims::token(claims, &known.issuer.subject, known.issuer.subject_is_identity).map_err(invalid)?;
+    Ok(Kept { token: Arc::new(token), asked_at })
+}
