@@ -30,10 +30,12 @@ pub(crate) mod node;
 mod pages;
 mod payload;
 mod questions;
+mod refusals;
 pub mod reload;
 mod rules;
 mod schema;
 mod services;
+mod shaping;
 pub(crate) mod source;
 #[cfg(test)]
 mod tests;

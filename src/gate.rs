@@ -19,7 +19,7 @@ use crate::decision::pattern::Methods;
 use crate::decision::policy::Policy;
 use crate::decision::refusal::Refusal;
 use crate::decision::request::{RequestView, is_forbidden_method};
-use crate::decision::rule::Rule;
+use crate::decision::rule::{Rule, Target};
 use crate::decision::session::{Answer, Caller, Session};
 use crate::services::Services;
 use crate::sessions::{Resolved, Sessions};
@@ -86,6 +86,8 @@ pub struct Verdict {
 pub struct Passage {
     pub permit: Permit,
     pub stamps: Stamps,
+    /// Where the client is sent, where the rule sends it somewhere.
+    pub location: Option<HeaderValue>,
 }
 
 impl Verdict {
@@ -139,7 +141,16 @@ pub async fn judge(policy: &Policy, request: &RequestView<'_>, who: &WhoAsks<'_>
                 let scope = asker.evidence.scope(rule, request, &captures);
                 let stamps = asker.resolved.stamps(policy, &permit, &scope);
                 let stamps = inquiry.signed(&permit, &scope, stamps);
-                Ok(Passage { permit, stamps })
+                match permit.target() {
+                    Some(Target::Redirect(redirect)) => match redirect.location(&scope, request.origin_form()) {
+                        location @ Some(_) => Ok(Passage { permit, stamps, location }),
+                        // There is no such place.
+                        None => Err(Refusal::NoRule),
+                    },
+                    Some(Target::Keys | Target::Kratos(_) | Target::Pages | Target::Service(_)) | None => {
+                        Ok(Passage { permit, stamps, location: None })
+                    }
+                }
             }
             Decision::Refuse(refusal) => Err(refusal),
             // The evidence was settled and heard out; were it not, nobody may pass on it.
@@ -215,7 +226,7 @@ impl<'i, 'r> Inquiry<'i, 'r> {
                 WhoAsks::Parties(parties) => parties.signer.sign(&assertion, SystemTime::now())?,
                 WhoAsks::Supposed(_) => UNSIGNED,
             };
-            Some(Stamp { name: token.carrier.name(), spelling: token.carrier.spelling(), value })
+            Some(Stamp::request(token.carrier.name(), token.carrier.spelling(), value))
         });
         match signed {
             Some(signed) => stamps.iter().cloned().chain([signed]).collect(),

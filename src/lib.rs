@@ -9,9 +9,11 @@
 //! 2. The **rule** is found in an index built at load time: host, then path, then method. It costs as much as the path
 //!    is long, however many rules there are.
 //! 3. The **credential** is what Kratos itself would look at, in its order.
-//! 4. The **caller** is one of five: anonymous, known, rejected, in need of a second factor, or unknown because Kratos
-//!    could not be asked. It comes from the cache, or from one whoami call that all who wait for it share.
-//! 5. The **decision** is a pure function of rule, request and caller. Only it can make a permit.
+//! 4. The **caller** is one of six: anonymous, known by a session or by a token of another issuer, rejected, in need of a
+//!    second factor, or unknown because nobody could be asked. A session comes from the cache, or from one whoami call
+//!    that all who wait for it share.
+//! 5. The **decision** is a pure function of rule, request and evidence. Where others must be asked it says so; the gate
+//!    has them asked, and their replies are evidence. Only the decision can make a permit.
 //! 6. The **edits** remove first what no client may say of itself, then set what the session says.
 //! 7. The **upstream** is chosen, connected, and streamed to and from.
 //!
@@ -26,7 +28,7 @@
 //! 2. A client can never name itself: what the gateway says of a caller is removed from every request on every rule, in
 //!    every spelling that a service might fold to it, before it is set. Also on the way to Kratos.
 //! 3. What was matched is what is forwarded: the decoded meaning decides, the wire form travels byte for byte, or the
-//!    request was refused.
+//!    request was refused. Where a rule has `rewrite`, the prefix that it names is another, and all behind it as it came.
 //! 4. Kratos being away is never "not signed in" and never "signed in".
 //! 5. A session that a request through this gateway carried or named, and ended, is honoured by no later request.
 //! 6. No look-up that began before a revocation can put that session back, and no later request joins it.

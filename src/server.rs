@@ -253,7 +253,7 @@ impl Control {
         self.metrics.rules(&rules().map(|rule| &*rule.id).collect::<Vec<_>>());
         let upstreams = rules().filter_map(|rule| match &rule.target {
             Some(Target::Kratos(upstream) | Target::Service(upstream)) => Some(&*upstream.name),
-            Some(Target::Keys | Target::Pages) | None => None,
+            Some(Target::Keys | Target::Pages | Target::Redirect(_)) | None => None,
         });
         let mut upstreams = upstreams.collect::<Vec<_>>();
         upstreams.sort_unstable();

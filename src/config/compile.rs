@@ -125,6 +125,7 @@ impl Compilation<'_> {
         let mut named = Named {
             upstreams: fields.get("upstreams").map(|node| Upstreams::decode(decoder, node)).unwrap_or_default(),
             services: Services::default(),
+            session_cookies: kratos.sources.cookies.clone(),
             authenticators: fields
                 .get("authenticators")
                 .map(|node| Authenticators::decode(decoder, node, &kratos.sources.cookies))
@@ -342,6 +343,7 @@ fn owned(decoder: &mut Decoder<'_>, identity: &str, name: &http::HeaderName, dra
     identity_header.insert(identity);
     let tokens = token_headers(drafts);
     for draft in drafts {
+        owned.cookies.extend(draft.rule.cookies.iter().map(|cookie| cookie.name.clone()));
         let mut set = FoldedNames::default();
         for (number, (own, spelling)) in draft.rule.sets().enumerate() {
             if identity_header.contains(&own) {

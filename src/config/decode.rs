@@ -107,6 +107,14 @@ impl Decoder<'_> {
         fields.get(key)
     }
 
+    /// A single value that stands for the mapping that holds it.
+    pub(crate) fn bare<'n>(&self, node: &'n Node) -> Option<&'n Node> {
+        match node.kind {
+            Kind::Scalar(_) => Some(node),
+            Kind::Empty | Kind::List(_) | Kind::Map(_) => None,
+        }
+    }
+
     /// A scalar as it is written.
     pub(crate) fn scalar<'n>(&mut self, node: &'n Node) -> Option<&'n Scalar> {
         match &node.kind {

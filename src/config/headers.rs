@@ -92,6 +92,15 @@ pub(crate) fn check_name(decoder: &mut Decoder<'_>, mark: Mark, spelling: &str, 
 
 /// Reads the headers of a rule, in the order in which they are written.
 pub(crate) fn headers(decoder: &mut Decoder<'_>, node: &Node) -> Vec<HeaderTemplate> {
+    templates(decoder, node, check_name)
+}
+
+/// Reads headers whose names `check` looks at.
+pub(crate) fn templates(
+    decoder: &mut Decoder<'_>,
+    node: &Node,
+    check: impl Fn(&mut Decoder<'_>, Mark, &str, &HeaderName),
+) -> Vec<HeaderTemplate> {
     let mut headers = Vec::<HeaderTemplate>::new();
     let mut seen = FoldedNames::default();
     for entry in decoder.entries(node).unwrap_or_default() {
@@ -102,7 +111,7 @@ pub(crate) fn headers(decoder: &mut Decoder<'_>, node: &Node) -> Vec<HeaderTempl
         let Some(scalar) = decoder.scalar(&entry.value) else { continue };
         match HeaderTemplate::parse(&entry.key, &scalar.text) {
             Ok(header) => {
-                check_name(decoder, entry.mark, &entry.key, header.name());
+                check(decoder, entry.mark, &entry.key, header.name());
                 if seen.contains(header.name()) {
                     decoder.report.fault(
                         entry.mark,

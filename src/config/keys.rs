@@ -127,11 +127,17 @@ pub(crate) const RULE: &[&str] = &[
     "require",
     "authorize",
     "headers",
+    "cookies",
+    "remove_headers",
     "id_token",
+    "response_headers",
+    "remove_response_headers",
+    "rewrite",
     "on_refusal",
     "on_outage",
     "forward_credentials",
     "cors",
+    "redirect",
     "upstream",
 ];
 
@@ -164,6 +170,31 @@ pub(crate) const AAL: &[(&str, Aal)] = &[("aal1", Aal::Aal1), ("aal2", Aal::Aal2
 
 pub(crate) const ON_REFUSAL: &[(&str, OnRefusal)] =
     &[("auto", OnRefusal::Auto), ("json", OnRefusal::Json), ("redirect", OnRefusal::Redirect)];
+
+pub(crate) const REWRITE: &[&str] = &["strip_prefix", "add_prefix", "host"];
+
+pub(crate) const REDIRECT: &[&str] = &["to", "status", "append_path", "append_query"];
+
+pub(crate) const REFUSAL: &[&str] =
+    &["status", "error", "accept", "from", "then", "to", "code", "return_to", "realm", "scheme"];
+
+/// What is done about a refusal.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum DressWord {
+    Auto,
+    Json,
+    Redirect,
+    WwwAuthenticate,
+}
+
+pub(crate) const DRESSES: &[(&str, DressWord)] = &[
+    ("auto", DressWord::Auto),
+    ("json", DressWord::Json),
+    ("redirect", DressWord::Redirect),
+    ("www_authenticate", DressWord::WwwAuthenticate),
+];
+
+pub(crate) const CHALLENGES: &[(&str, &str)] = &[("Basic", "Basic"), ("Bearer", "Bearer")];
 
 pub(crate) const ON_OUTAGE: &[(&str, OnOutage)] = &[("refuse", OnOutage::Refuse), ("anonymous", OnOutage::Anonymous)];
 

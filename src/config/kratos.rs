@@ -221,11 +221,14 @@ pub(crate) fn host(decoder: &mut Decoder<'_>, node: &Node) -> Option<HostPattern
     }
 }
 
+/// Cookie names are tokens, as header names are.
+pub(crate) fn is_cookie_name(text: &str) -> bool {
+    HeaderName::from_bytes(text.as_bytes()).is_ok()
+}
+
 pub(crate) fn cookie_name(decoder: &mut Decoder<'_>, node: &Node) -> Option<Box<str>> {
     decoder.parsed(node, |text| {
-        // Cookie names are tokens, as header names are.
-        let is_token = HeaderName::from_bytes(text.as_bytes()).is_ok();
-        if is_token { Ok(text.into()) } else { Err(Misread::new("is no name of a cookie")) }
+        if is_cookie_name(text) { Ok(text.into()) } else { Err(Misread::new("is no name of a cookie")) }
     })
 }
 

@@ -193,7 +193,7 @@ fn holds_section(bytes: &[u8], kind: &str) -> bool {
     }
 }
 
-fn network(text: &str) -> Result<IpNet, Misread> {
+pub(crate) fn network(text: &str) -> Result<IpNet, Misread> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(address.to_canonical()));
     }

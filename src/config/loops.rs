@@ -8,6 +8,7 @@ use url::Url;
 use crate::config::decode::Decoder;
 use crate::config::node::Mark;
 use crate::config::rules::Draft;
+use crate::decision::dress::Dress;
 use crate::decision::index::{Found, Owner};
 use crate::decision::pattern::HostPattern;
 use crate::decision::policy::Policy;
@@ -17,11 +18,24 @@ use crate::decision::rule::Access;
 /// A host that no rule names, for rules that name none.
 const ANY_HOST: &str = "any.invalid";
 
-/// Faults a login that only those may see who are signed in already.
+/// Faults a login that only those may see who are signed in already, and any other place of that kind to which a rule
+/// sends those whom it refuses.
 pub(crate) fn check_login(decoder: &mut Decoder<'_>, policy: &Policy, drafts: &[Draft], mark: Mark) {
-    let url = &policy.login.url;
+    let cure = "set `login.url` to a page that is public, or make that page public by a rule";
+    check(decoder, policy, drafts, &policy.login.url, mark, "the login", cure);
+    for draft in drafts {
+        for case in &draft.rule.on_refusal.cases {
+            if let Dress::Send(sending) = &case.then {
+                let what = format!("the place to which rule `{}` sends those whom it refuses,", draft.rule.id);
+                check(decoder, policy, drafts, &sending.to, draft.mark, &what, "send them to a page that is public");
+            }
+        }
+    }
+}
+
+fn check(decoder: &mut Decoder<'_>, policy: &Policy, drafts: &[Draft], url: &str, mark: Mark, what: &str, cure: &str) {
     let (target, hosts) = if url.starts_with('/') {
-        (url.to_string(), every_host(policy, drafts))
+        (url.to_owned(), every_host(policy, drafts))
     } else {
         let Ok(parsed) = Url::parse(url) else { return };
         let authority = parsed[url::Position::BeforeHost..url::Position::AfterPort].to_owned();
@@ -39,10 +53,10 @@ pub(crate) fn check_login(decoder: &mut Decoder<'_>, policy: &Policy, drafts: &[
                 decoder.report.fault_with(
                     mark,
                     format!(
-                        "rule `{}` demands a session for the login `{url}` itself: browsers would be sent in circles",
+                        "rule `{}` demands a session for {what} `{url}` itself: browsers would be sent in circles",
                         draft.rule.id
                     ),
-                    Some("set `login.url` to a page that is public, or make that page public by a rule".to_owned()),
+                    Some(cure.to_owned()),
                 );
             }
         }

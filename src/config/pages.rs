@@ -18,13 +18,13 @@ pub(crate) fn login(decoder: &mut Decoder<'_>, node: Option<&Node>, kratos: &Kra
         decoder.fields(node, keys::LOGIN).and_then(|fields| decoder.required(&fields, "url"))
     };
     let Some(node) = node else { return (default, None) };
-    match decoder.parsed(node, login_url) {
+    match decoder.parsed(node, page_url) {
         Some(url) => (url, Some(node.mark)),
         None => (default, None),
     }
 }
 
-fn login_url(text: &str) -> Result<String, Misread> {
+pub(crate) fn page_url(text: &str) -> Result<String, Misread> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'"' | b'<' | b'>')) {
         return Err(Misread::new("has a character that no URL has; write it as `%XX`"));
     }
@@ -56,7 +56,7 @@ pub(crate) fn ui(decoder: &mut Decoder<'_>, node: &Node, kratos: &Kratos) -> Opt
         if let Some(theme) = fields.get("theme").and_then(|node| decoder.choice(node, keys::THEME)) {
             settings.theme = theme;
         }
-        if let Some(home) = fields.get("home").and_then(|node| decoder.parsed(node, login_url)) {
+        if let Some(home) = fields.get("home").and_then(|node| decoder.parsed(node, page_url)) {
             settings.home = home;
         }
         fields.get("path_prefix")

@@ -1,6 +1,7 @@
 //! Rules: which requests they own, what they demand, and where they lead.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::config::authenticators;
 use crate::config::authenticators::Authenticators;
@@ -13,7 +14,9 @@ use crate::config::keys::{AccessWord, AllowWord};
 use crate::config::kratos;
 use crate::config::kratos::host;
 use crate::config::node::{Kind, Mark, Node};
+use crate::config::refusals;
 use crate::config::services::Services;
+use crate::config::shaping;
 use crate::config::units::Misread;
 use crate::config::upstreams::{NAME, Upstreams, is_name};
 use crate::decision::expression::Expression;
@@ -41,6 +44,7 @@ pub(crate) struct Named {
     pub(crate) signing: Signing,
     pub(crate) services: Services,
     pub(crate) authenticators: Authenticators,
+    pub(crate) session_cookies: Vec<Box<str>>,
 }
 
 /// All rules so far, over all files.
@@ -100,7 +104,9 @@ impl Rules {
             draft.rule.authorize = named.services.checks(decoder, node);
         }
         let rule = &mut draft.rule;
-        rule.on_refusal = choice(decoder, &fields, "on_refusal", keys::ON_REFUSAL).unwrap_or_default();
+        if let Some(node) = fields.get("on_refusal") {
+            rule.on_refusal = refusals::dresses(decoder, node);
+        }
         if let Some(forward) = fields.get("forward_credentials").and_then(|node| decoder.boolean(node)) {
             rule.forward_credentials = forward;
         }
@@ -113,13 +119,20 @@ impl Rules {
                 );
             }
         }
-        check_questions(decoder, &fields, rule);
         if let Some(node) = fields.get("cors") {
             rule.cors = cors::decode(decoder, node, &draft.entry.methods);
         }
-        if let Some(node) = fields.get("upstream") {
+        shaping::shape(decoder, &fields, &draft.entry, rule, &named.session_cookies);
+        shaping::check_cookies(decoder, &fields, rule);
+        if let Some(node) = fields.get("redirect") {
+            rule.target = shaping::redirect(decoder, node).map(|redirect| Target::Redirect(Arc::new(redirect)));
+            if fields.mentions("upstream") {
+                decoder.report.fault(fields.key_mark("redirect"), "a rule has either a `redirect` or an `upstream`");
+            }
+        } else if let Some(node) = fields.get("upstream") {
             rule.target = named.upstreams.of_rule(decoder, &rule.id, node).map(Target::Service);
         }
+        check_questions(decoder, &fields, rule);
         // What a faulty rule would own is a guess, and its conflicts with others would be noise.
         is_whole.then_some(draft)
     }

@@ -5,9 +5,11 @@ use serde_json::{Map, Value, json};
 use crate::config::keys;
 
 mod services;
+mod shaping;
 mod tokens;
 
 use services::{authorizer, check, enricher, named, use_of};
+use shaping::{on_refusal, redirect, rewrite, templates};
 use tokens::{authenticate, authenticator};
 
 /// The schema, in the dialect of 2020-12.
@@ -322,7 +324,13 @@ fn rule_key(key: &str) -> Value {
                 }),
             ),
         ),
-        "on_refusal" => word(keys::ON_REFUSAL),
+        "cookies" => described("Cookies for the service; `${…}` holds a CEL expression.", templates()),
+        "remove_headers" => described("What the service does not get of the request's head.", list(&header_name(), 0)),
+        "response_headers" => described("Set on the service's answers.", templates()),
+        "remove_response_headers" => described("Removed from the service's answers.", list(&header_name(), 0)),
+        "rewrite" => described("Of the path and the host, on the way to the service.", rewrite()),
+        "redirect" => described("Where clients are sent, in place of an upstream.", redirect()),
+        "on_refusal" => described("A word, or cases of which the first that fits counts.", on_refusal()),
         "on_outage" => described("Optional rules only.", word(keys::ON_OUTAGE)),
         "forward_credentials" => boolean(),
         "cors" => described("Pages of other origins that may read the answers; default the service's say.", cors()),

@@ -215,7 +215,7 @@ impl Check {
     fn picked(&self, headers: &HeaderMap) -> Vec<Stamp> {
         let stamp = |(name, spelling): &(HeaderName, Arc<str>)| {
             let value = headers.get(name)?.clone();
-            Some(Stamp { name: name.clone(), spelling: Arc::clone(spelling), value })
+            Some(Stamp::request(name.clone(), Arc::clone(spelling), value))
         };
         self.pick.iter().filter_map(stamp).collect()
     }

@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use cel::Value;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, COOKIE};
 
 use crate::decision::authenticate::Authenticator;
 use crate::decision::call::{Enrichment, Judgement, Question, Reply};
-use crate::decision::edits::{Stamp, Stamps};
+use crate::decision::edits::{Stamp, Stamps, Surface};
 use crate::decision::expression::{Reads, Scope, Told};
 use crate::decision::policy::Policy;
 use crate::decision::refusal::Refusal;
 use crate::decision::request::RequestView;
 use crate::decision::rule::{Access, Demands, OnOutage, Rule, Target};
 use crate::decision::session::{Answer, Caller, Outage, Session};
+use crate::decision::template::HeaderTemplate;
 use crate::decision::token::Token;
 
 /// An answer older than this may permit but not refuse: what the user did since may have passed elsewhere.
@@ -67,7 +68,9 @@ impl Permit {
     /// Whether the stamps are the same for every request of the session.
     pub fn stamps_repeat(&self) -> bool {
         let repeats = |reads: Reads| !reads.request && !reads.context;
-        self.picked.is_empty() && self.rule.headers.iter().all(|header| repeats(header.reads()))
+        self.picked.is_empty()
+            && self.rule.headers.iter().chain(&self.rule.response_headers).all(|header| repeats(header.reads()))
+            && self.rule.cookies.iter().all(|cookie| repeats(cookie.reads()))
     }
 
     /// The headers to set: the identity, then those of the rule, then those of the ones who agreed.
@@ -77,23 +80,24 @@ impl Permit {
             Passing::Token(token, _) => token.stamp.clone(),
             Passing::Unnamed => None,
         };
-        let identity = identity.map(|value| Stamp {
-            name: policy.identity_header.name.clone(),
-            spelling: Arc::clone(&policy.identity_header.spelling),
-            value,
+        let own = &policy.identity_header;
+        let identity = identity.map(|value| Stamp::request(own.name.clone(), Arc::clone(&own.spelling), value));
+        let rendered = |header: &HeaderTemplate| {
+            Some(Stamp::request(header.name().clone(), Arc::clone(header.spelling()), header.render(scope)?))
+        };
+        let headers = self.rule.headers.iter().filter_map(rendered);
+        let cookies = self.rule.cookies.iter().filter_map(|cookie| {
+            let value = cookie.render(scope)?;
+            Some(Stamp { on: Surface::Cookie, name: COOKIE, spelling: (*cookie.name).into(), value })
         });
-        let headers = self.rule.headers.iter().filter_map(|header| {
-            Some(Stamp {
-                name: header.name().clone(),
-                spelling: Arc::clone(header.spelling()),
-                value: header.render(scope)?,
-            })
-        });
+        let response = self.rule.response_headers.iter().filter_map(rendered);
+        let response = response.map(|stamp| Stamp { on: Surface::Response, ..stamp });
         let tokenized = self.session().filter(|_| self.rule.hands_on_tokens(policy)).and_then(|session| {
             let value = session.tokenized.as_ref()?.stamp.clone();
-            Some(Stamp { name: AUTHORIZATION, spelling: "Authorization".into(), value })
+            Some(Stamp::request(AUTHORIZATION, "Authorization".into(), value))
         });
-        identity.into_iter().chain(headers).chain(self.picked.iter().cloned()).chain(tokenized).collect()
+        let of_request = identity.into_iter().chain(headers).chain(self.picked.iter().cloned()).chain(tokenized);
+        of_request.chain(cookies).chain(response).collect()
     }
 }
 

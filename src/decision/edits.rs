@@ -1,5 +1,6 @@
 //! What changes in the head of a permitted request: removals first, then what the session says.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, COOKIE};
@@ -12,15 +13,35 @@ use crate::decision::credentials::{Credential, Credentials, SESSION_TOKEN, Sourc
 use crate::decision::decide::{Passing, Permit};
 use crate::decision::names::FoldedNames;
 use crate::decision::policy::Policy;
-use crate::decision::rule::Target;
+use crate::decision::rule::{Rule, Target};
 
-/// One header that the gateway sets.
+/// Something that the gateway says about a request.
 #[derive(Clone, Debug)]
 pub struct Stamp {
+    pub on: Surface,
+    /// Of the header; `Cookie` for a cookie.
     pub name: HeaderName,
-    /// The name as the configuration spells it.
+    /// The name as the configuration spells it: of the header, or of the cookie.
     pub spelling: Arc<str>,
     pub value: HeaderValue,
+}
+
+/// Where the gateway says it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Surface {
+    /// In the `Cookie` header of the request, beside what is left of the client's.
+    Cookie,
+    /// In a header of the request.
+    Request,
+    /// In a header of the service's answer.
+    Response,
+}
+
+impl Stamp {
+    /// A header of the request.
+    pub fn request(name: HeaderName, spelling: Arc<str>, value: HeaderValue) -> Self {
+        Self { on: Surface::Request, name, spelling, value }
+    }
 }
 
 /// One change to the head. It is data, for only the engine's own methods may touch its header map.
@@ -30,14 +51,6 @@ pub enum Edit {
     Set { name: HeaderName, spelling: Arc<str>, value: HeaderValue },
 }
 
-impl Edit {
-    fn is_about(&self, header: &HeaderName) -> bool {
-        match self {
-            Self::Remove(name) | Self::Set { name, .. } => name == header,
-        }
-    }
-}
-
 /// The names that no client may send, on any rule of the policy.
 #[derive(Debug, Default)]
 pub struct Owned {
@@ -45,6 +58,8 @@ pub struct Owned {
     pub stamped: FoldedNames,
     /// Their names as configured, for people.
     pub spellings: Vec<Box<str>>,
+    /// The names of cookies that any rule sets.
+    pub cookies: HashSet<Box<str>>,
 }
 
 impl Owned {
@@ -60,17 +75,12 @@ impl Owned {
 pub type Edits = SmallVec<[Edit; 8]>;
 
 /// Whom a request goes to, as far as its head is concerned.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Toward<'p> {
     /// Kratos, or our own pages that ask it: they get every credential.
     Kratos,
     /// A service, which gets none but, where it is `forwarded`, the one that `decided`.
-    Service {
-        decided: Decider<'p>,
-        forwarded: bool,
-        /// The gateway says in `Authorization` who asks, so nobody else does.
-        takes_authorization: bool,
-    },
+    Service { decided: Decider<'p>, rule: &'p Rule },
 }
 
 /// What let a request pass.
@@ -83,14 +93,11 @@ pub enum Decider<'p> {
 }
 
 impl<'p> Toward<'p> {
-    pub fn of(policy: &Policy, permit: &'p Permit) -> Self {
+    pub fn of(permit: &'p Permit) -> Self {
         match permit.target() {
             Some(Target::Keys | Target::Kratos(_) | Target::Pages) => Self::Kratos,
-            Some(Target::Service(_)) | None => {
-                let rule = permit.rule();
-                let signs = rule.id_token.as_ref().is_some_and(|token| token.carrier.is_bearer());
-                let takes_authorization = signs || rule.hands_on_tokens(policy);
-                Self::Service { decided: Decider::of(permit), forwarded: rule.forward_credentials, takes_authorization }
+            Some(Target::Redirect(_) | Target::Service(_)) | None => {
+                Self::Service { decided: Decider::of(permit), rule: permit.rule() }
             }
         }
     }
@@ -117,19 +124,40 @@ pub fn edits(policy: &Policy, headers: &HeaderMap, toward: Toward<'_>, stamps: &
     edits.extend(headers.keys().filter(unwelcome).cloned().map(Edit::Remove));
     match toward {
         Toward::Kratos => edits.extend(join_cookies(headers)),
-        Toward::Service { decided, forwarded, takes_authorization } => {
+        Toward::Service { decided, rule } => {
+            let forwarded = rule.forward_credentials;
             let found = Credentials::find(headers, &policy.sources);
             let session = found.deciding().filter(|_| decided == Decider::Session);
             remove_credentials(&mut edits, headers, &policy.sources, session, forwarded);
-            if let (Decider::Token(carried), false) = (decided, forwarded) {
-                remove_token(&mut edits, headers, carried);
-            }
-            if takes_authorization && headers.contains_key(AUTHORIZATION) {
+            let token = match decided {
+                Decider::Token(carried) if !forwarded => Some(carried),
+                Decider::Nobody | Decider::Session | Decider::Token(_) => None,
+            };
+            if headers.contains_key(AUTHORIZATION)
+                && (token == Some(&Carried::Bearer) || rule.takes_authorization(policy))
+            {
                 edits.push(Edit::Remove(AUTHORIZATION));
             }
+            if let Some(Carried::Header(name)) = token {
+                edits.push(Edit::Remove(name.clone()));
+            }
+            let is_removed = |name: &&HeaderName| rule.remove_headers.contains(name);
+            edits.extend(headers.keys().filter(is_removed).cloned().map(Edit::Remove));
+            let jar = Jar {
+                sources: &policy.sources,
+                kept: session.filter(|_| forwarded),
+                owned: &policy.owned.cookies,
+                token: match token {
+                    Some(Carried::Cookie(name)) => Some(name),
+                    Some(Carried::Bearer | Carried::Header(_)) | None => None,
+                },
+                takes_all: rule.remove_headers.contains(&COOKIE),
+            };
+            edits.extend(cookie_edit(headers, &jar, stamps));
         }
     }
-    edits.extend(stamps.iter().map(|stamp| Edit::Set {
+    let of_request = stamps.iter().filter(|stamp| stamp.on == Surface::Request);
+    edits.extend(of_request.map(|stamp| Edit::Set {
         name: stamp.name.clone(),
         spelling: Arc::clone(&stamp.spelling),
         value: stamp.value.clone(),
@@ -165,66 +193,72 @@ fn remove_credentials(
             edits.push(Edit::Remove(AUTHORIZATION));
         }
     }
-    edits.extend(cookie_edit(headers, sources, kept));
 }
 
-/// Takes the token that decided from the head.
-fn remove_token(edits: &mut Edits, headers: &HeaderMap, carried: &Carried) {
-    match carried {
-        Carried::Bearer => edits.push(Edit::Remove(AUTHORIZATION)),
-        Carried::Header(name) => edits.push(Edit::Remove(name.clone())),
-        Carried::Cookie(name) => {
-            // What was already done about cookies is done again, with this one more.
-            let sources = Sources { session_token: false, bearer: false, cookies: vec![name.clone()] };
-            let done = edits.iter().rposition(|edit| edit.is_about(&COOKIE));
-            let current = match done.map(|at| edits.remove(at)) {
-                Some(Edit::Set { value, .. }) => HeaderMap::from_iter([(COOKIE, value)]),
-                Some(Edit::Remove(_)) => HeaderMap::new(),
-                None => headers.get_all(COOKIE).iter().map(|value| (COOKIE, value.clone())).collect(),
-            };
-            edits.push(cookie_edit(&current, &sources, None).unwrap_or_else(|| match current.get(COOKIE) {
-                Some(value) => Edit::Set { name: COOKIE, spelling: "Cookie".into(), value: value.clone() },
-                None => Edit::Remove(COOKIE),
-            }));
-        }
+/// Which of the client's cookies a service does not get.
+struct Jar<'j> {
+    sources: &'j Sources,
+    /// The one that decided, where the rule forwards it.
+    kept: Option<&'j Credential<'j>>,
+    owned: &'j HashSet<Box<str>>,
+    /// The one that carried the token that decided.
+    token: Option<&'j str>,
+    takes_all: bool,
+}
+
+impl Jar<'_> {
+    fn takes(&self, name: &[u8], value: Option<&[u8]>) -> bool {
+        let is_kept = self.kept.is_some_and(|kept| {
+            matches!(kept, Credential::Cookie { name: kept_name, value: kept } if *kept_name == name && Some(*kept) == value)
+        });
+        let text = std::str::from_utf8(name).unwrap_or_default();
+        self.takes_all
+            || (is_session_cookie(name, self.sources) && !is_kept)
+            || self.owned.contains(text)
+            || self.token.is_some_and(|token| token == text)
     }
 }
 
-/// One Cookie header without the session cookies, or none; nothing where the head has nothing to change.
-fn cookie_edit(headers: &HeaderMap, sources: &Sources, kept: Option<&Credential<'_>>) -> Option<Edit> {
-    let several = headers.get_all(COOKIE).iter().nth(1).is_some();
-    let mut value = Vec::new();
-    let mut dropped = false;
+/// One Cookie header: what is left of the client's, then ours. Nothing where the head has nothing to change.
+fn cookie_edit(headers: &HeaderMap, jar: &Jar<'_>, stamps: &[Stamp]) -> Option<Edit> {
+    let mut changes = headers.get_all(COOKIE).iter().nth(1).is_some();
+    let mut line = Vec::new();
+    let mut push = |pair: &[u8]| {
+        if !line.is_empty() {
+            line.extend_from_slice(b"; ");
+        }
+        line.extend_from_slice(pair);
+    };
     for header in headers.get_all(COOKIE) {
         for pair in header.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii) {
-            let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
-            let is_kept = kept.is_some_and(|kept| {
-                matches!(kept, Credential::Cookie { name: kept_name, value } if *kept_name == name
-                    && pair.get(pair.iter().position(|byte| *byte == b'=').map_or(pair.len(), |at| at + 1)..)
-                        .is_some_and(|rest| rest.trim_ascii() == *value))
-            });
-            if is_session_cookie(name, sources) && !is_kept {
-                dropped = true;
+            let equals = pair.iter().position(|byte| *byte == b'=');
+            let name = pair[..equals.unwrap_or(pair.len())].trim_ascii();
+            let value = equals.map(|at| pair[at + 1..].trim_ascii());
+            if jar.takes(name, value) {
+                changes = true;
             } else if !pair.is_empty() {
-                if !value.is_empty() {
-                    value.extend_from_slice(b"; ");
-                }
-                value.extend_from_slice(pair);
+                push(pair);
             }
         }
     }
-    if !dropped && !several {
+    for stamp in stamps.iter().filter(|stamp| stamp.on == Surface::Cookie) {
+        changes = true;
+        push(&[stamp.spelling.as_bytes(), b"=", stamp.value.as_bytes()].concat());
+    }
+    if !changes {
         return None;
     }
-    Some(match HeaderValue::from_bytes(&value) {
-        Ok(value) if !value.is_empty() => Edit::Set { name: COOKIE, spelling: "Cookie".into(), value },
-        Ok(_) | Err(_) => Edit::Remove(COOKIE),
-    })
+    match HeaderValue::from_bytes(&line) {
+        Ok(value) if !value.is_empty() => Some(Edit::Set { name: COOKIE, spelling: "Cookie".into(), value }),
+        Ok(_) | Err(_) => headers.contains_key(COOKIE).then_some(Edit::Remove(COOKIE)),
+    }
 }
 
 /// Several Cookie headers as one, in order: Kratos reads one, and HTTP/2 clients may split theirs.
 fn join_cookies(headers: &HeaderMap) -> Option<Edit> {
-    cookie_edit(headers, &Sources { session_token: false, cookies: Vec::new(), bearer: false }, None)
+    let sources = Sources { session_token: false, cookies: Vec::new(), bearer: false };
+    let jar = Jar { sources: &sources, kept: None, owned: &HashSet::new(), token: None, takes_all: false };
+    cookie_edit(headers, &jar, &[])
 }
 
 /// The stamps of one permit, shared between the requests of a session where they do not depend on the request.
@@ -236,6 +270,7 @@ mod tests {
     use crate::decision::index::Index;
     use crate::decision::names::forwarding;
     use crate::decision::policy::{IdentityHeader, Login};
+    use crate::decision::rule::Access;
 
     fn policy() -> Policy {
         let mut owned = Owned::default();
@@ -263,8 +298,8 @@ mod tests {
     /// The edits toward a service in words.
     fn edited(headers: &[(&'static str, &'static str)], decided: bool, forwarded: bool) -> Vec<String> {
         let decided = if decided { Decider::Session } else { Decider::Nobody };
-        let toward = Toward::Service { decided, forwarded, takes_authorization: false };
-        edited_toward(toward, headers, &[])
+        let rule = Rule { forward_credentials: forwarded, ..Rule::new("rule", Access::Public) };
+        edited_toward(Toward::Service { decided, rule: &rule }, headers, &[])
     }
 
     fn edited_toward(
@@ -277,6 +312,7 @@ mod tests {
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect::<HeaderMap>();
         let stamp = |(name, value): &(&'static str, &'static str)| Stamp {
+            on: Surface::Request,
             name: HeaderName::from_bytes(name.as_bytes()).unwrap(),
             spelling: (*name).into(),
             value: HeaderValue::from_static(value),
@@ -348,7 +384,8 @@ mod tests {
             ("cookie", "c=d"),
         ];
         let stamps = [("X-User-Id", "ann"), ("X-Plan", "gold")];
-        let service = Toward::Service { decided: Decider::Session, forwarded: false, takes_authorization: false };
+        let rule = Rule::new("rule", Access::Public);
+        let service = Toward::Service { decided: Decider::Session, rule: &rule };
         assert_eq!(
             edited_toward(service, &headers, &stamps),
             ["-x_user_id", "-x-forwarded-for", "Cookie=a=b; c=d", "X-User-Id=ann", "X-Plan=gold"]

@@ -8,11 +8,15 @@ use http::HeaderName;
 use crate::decision::authenticate::{Authenticator, OnInvalid};
 use crate::decision::call::{Check, Enrichment, Service};
 use crate::decision::cors::Cors;
+use crate::decision::dress::Dresses;
 use crate::decision::expression::{Expression, Reads};
 use crate::decision::id_token::{Carrier, IdToken};
+use crate::decision::names::FoldedNames;
 use crate::decision::policy::Policy;
+use crate::decision::redirect::Redirect;
+use crate::decision::rewrite::Rewrite;
 use crate::decision::session::Aal;
-use crate::decision::template::HeaderTemplate;
+use crate::decision::template::{CookieTemplate, HeaderTemplate};
 use crate::decision::upstream::Upstream;
 
 /// What a request of this rule must bring, and what becomes of it.
@@ -31,7 +35,15 @@ pub struct Rule {
     pub headers: Vec<HeaderTemplate>,
     /// A signed token that says who asks.
     pub id_token: Option<IdToken>,
-    pub on_refusal: OnRefusal,
+    /// Cookies for the service.
+    pub cookies: Vec<CookieTemplate>,
+    /// What the service does not get of the request's head.
+    pub remove_headers: FoldedNames,
+    /// Set on the service's answers.
+    pub response_headers: Vec<HeaderTemplate>,
+    pub remove_response_headers: Vec<HeaderName>,
+    pub rewrite: Rewrite,
+    pub on_refusal: Dresses,
     /// The service also gets the one credential that decided.
     pub forward_credentials: bool,
     /// What pages of other origins may do; absent: that is left to whoever answers.
@@ -104,6 +116,8 @@ pub enum Target {
     Keys,
     /// The gateway's own sign-in pages.
     Pages,
+    /// Nowhere: the client is sent elsewhere.
+    Redirect(Arc<Redirect>),
     Service(Arc<Upstream>),
 }
 
@@ -119,7 +133,12 @@ impl Rule {
             authorize: Vec::new(),
             headers: Vec::new(),
             id_token: None,
-            on_refusal: OnRefusal::default(),
+            cookies: Vec::new(),
+            remove_headers: FoldedNames::default(),
+            response_headers: Vec::new(),
+            remove_response_headers: Vec::new(),
+            rewrite: Rewrite::default(),
+            on_refusal: Dresses::default(),
             forward_credentials: false,
             cors: None,
             target: None,
@@ -138,7 +157,14 @@ impl Rule {
         let authorize = self.authorize.iter().map(|check| ("authorize", check.reads()));
         let headers = self.headers.iter().map(|header| ("headers", header.reads()));
         let token = self.id_token.iter().map(|token| ("id_token", token.reads()));
-        enrich.chain(when).chain(authorize).chain(headers).chain(token)
+        let cookies = self.cookies.iter().map(|cookie| ("cookies", cookie.reads()));
+        let response = self.response_headers.iter().map(|header| ("response_headers", header.reads()));
+        let redirect = match &self.target {
+            Some(Target::Redirect(redirect)) => Some(("redirect", redirect.reads())),
+            Some(Target::Keys | Target::Kratos(_) | Target::Pages | Target::Service(_)) | None => None,
+        };
+        let first = enrich.chain(when).chain(authorize).chain(headers).chain(token);
+        first.chain(cookies).chain(response).chain(redirect)
     }
 
     /// The headers that the gateway sets on this rule and owns on every one, with their names as configured.
@@ -167,6 +193,11 @@ impl Rule {
             Access::Deny | Access::Public => false,
         };
         policy.tokenizes && asks && is_free && !self.forward_credentials
+    }
+
+    /// Whether the gateway says in `Authorization` who asks, so that nobody else does.
+    pub fn takes_authorization(&self, policy: &Policy) -> bool {
+        self.id_token.as_ref().is_some_and(|token| token.carrier.is_bearer()) || self.hands_on_tokens(policy)
     }
 
     /// How old an answer of Kratos may be for this rule.

@@ -21,6 +21,13 @@ pub struct HeaderTemplate {
     value: Template,
 }
 
+/// A cookie whose value is a template.
+#[derive(Debug)]
+pub struct CookieTemplate {
+    pub name: Box<str>,
+    value: Template,
+}
+
 /// A piece of a template.
 #[derive(Debug)]
 pub enum Part {
@@ -120,6 +127,27 @@ impl Part {
             Self::Hole(_) => false,
             Self::Text(text) => text.chars().any(char::is_control),
         }
+    }
+}
+
+impl CookieTemplate {
+    /// Parses the template of a cookie's value. Whether `name` is one, the caller has checked.
+    ///
+    /// # Errors
+    /// Where a hole does not compile.
+    pub fn parse(name: &str, template: &str) -> Result<Self, TemplateError> {
+        Ok(Self { name: name.into(), value: Template::parse(template)? })
+    }
+
+    pub fn reads(&self) -> Reads {
+        self.value.reads()
+    }
+
+    /// The value, or nothing where a hole has none or a character would end it (RFC 6265).
+    pub fn render(&self, scope: &Scope<'_>) -> Option<HeaderValue> {
+        let value = self.value.render(scope)?;
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\');
+        if value.bytes().all(is_plain) { HeaderValue::try_from(value).ok() } else { None }
     }
 }
 

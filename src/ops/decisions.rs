@@ -19,7 +19,10 @@ use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
 
+use crate::decision::dress;
+use crate::decision::dress::Dress;
 use crate::decision::edits::Edit;
+use crate::decision::edits::Surface;
 use crate::decision::edits::Toward;
 use crate::decision::edits::edits;
 use crate::decision::origin::is_trusted;
@@ -27,8 +30,6 @@ use crate::decision::policy::Policy;
 use crate::decision::refusal::Refusal;
 use crate::decision::request::Ambiguous;
 use crate::decision::request::RequestView;
-use crate::decision::rule::OnRefusal;
-use crate::decision::rule::Rule;
 use crate::decision::rule::Target;
 use crate::gate::Parties;
 use crate::gate::Passage;
@@ -119,13 +120,19 @@ impl Decisions {
         let outcome = verdict.outcome.and_then(|passage| match (passage.permit.target(), &request) {
             // What the gateway itself serves is not for others to pass on: nobody said that their service may be
             // asked there.
-            (Some(Target::Keys | Target::Kratos(_) | Target::Pages), _) => Err(Refusal::NoRule),
+            (Some(Target::Keys | Target::Kratos(_) | Target::Pages | Target::Redirect(_)), _) => Err(Refusal::NoRule),
             (Some(Target::Service(_)) | None, Ok(request)) => Ok(changes(&policy, request.view.headers(), &passage)),
             (Some(Target::Service(_)) | None, Err(why)) => Err(Refusal::Ambiguous(*why)),
         });
         let request = request.as_ref().ok();
+        let rule = verdict.rule.clone();
         let outcome = outcome.map_err(|refusal| {
-            let response = respond(&refusal, &context(&policy, verdict.rule.as_deref(), request, &asking.id));
+            let rule = rule.as_deref();
+            let headers = request.map(|request| request.view.headers());
+            let dress =
+                rule.zip(headers).map(|(rule, headers)| rule.on_refusal.choose(&refusal, headers, Some(asking.client)));
+            let dress = dress.unwrap_or(&dress::AUTO);
+            let response = respond(&refusal, &context(&policy, dress, request, &asking.id));
             Refused { refusal, response }
         });
         let asked = Asked { asking, request, rule: verdict.rule.as_deref(), session: verdict.session.as_deref() };
@@ -156,7 +163,7 @@ impl<'a> Request<'a> {
 /// What a refusal of `request` is dressed with.
 fn context<'a>(
     policy: &'a Policy,
-    rule: Option<&Rule>,
+    dress: &'a Dress,
     request: Option<&'a Request<'_>>,
     id: &'a RequestId,
 ) -> RefusalContext<'a> {
@@ -167,7 +174,7 @@ fn context<'a>(
         client: request
             .map(|request| ClientKind::of(request.view.method(), request.view.headers()))
             .unwrap_or_default(),
-        on_refusal: rule.map_or_else(OnRefusal::default, |rule| rule.on_refusal),
+        dress,
         place: request.map(|request| Place {
             scheme: request.view.scheme(),
             host: request.view.host().name(),
@@ -183,12 +190,12 @@ fn context<'a>(
 ///
 /// A proxy may remove after it has set, so nothing that is set is removed before; setting replaces anyway.
 fn changes(policy: &Policy, headers: &HeaderMap, passage: &Passage) -> Vec<Edit> {
-    let Passage { permit, stamps } = passage;
+    let Passage { permit, stamps, .. } = passage;
     let owned = policy.owned.spellings.iter().filter_map(|spelling| HeaderName::try_from(&**spelling).ok());
     let owned = owned.collect::<Vec<_>>();
-    let is_set = |name: &HeaderName| stamps.iter().any(|stamp| stamp.name == *name);
+    let is_set = |name: &HeaderName| stamps.iter().any(|stamp| stamp.on == Surface::Request && stamp.name == *name);
     let mut changes = owned.iter().filter(|name| !is_set(name)).cloned().map(Edit::Remove).collect::<Vec<_>>();
-    changes.extend(edits(policy, headers, Toward::of(policy, permit), stamps).into_iter().filter(|edit| match edit {
+    changes.extend(edits(policy, headers, Toward::of(permit), stamps).into_iter().filter(|edit| match edit {
         Edit::Remove(name) if is_set(name) => false,
         Edit::Remove(name) if policy.owned.stamped.contains(name) => !owned.contains(name),
         Edit::Remove(name) => !policy.forwarding.contains(name),

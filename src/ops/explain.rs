@@ -242,14 +242,14 @@ fn asks_kratos(rule: &Rule, credentials: &Credentials<'_>) -> bool {
 /// The edits of a permitted request, after the names that no client may send, for they go whether this one sent them
 /// or not.
 fn changes(policy: &Policy, headers: &HeaderMap, passage: &Passage) -> Vec<Change> {
-    let Passage { permit, stamps } = passage;
+    let Passage { permit, stamps, .. } = passage;
     let owned = &policy.owned.spellings;
     let mut changes = owned.iter().map(|spelling| Change::Remove(spelling.to_string())).collect::<Vec<_>>();
     let is_told = |edit: &Edit| match edit {
         Edit::Remove(name) => owned.iter().any(|spelling| spelling.eq_ignore_ascii_case(name.as_str())),
         Edit::Set { .. } => false,
     };
-    let made = edits(policy, headers, Toward::of(policy, permit), stamps);
+    let made = edits(policy, headers, Toward::of(permit), stamps);
     changes.extend(made.into_iter().filter(|edit| !is_told(edit)).map(Change::from));
     changes
 }

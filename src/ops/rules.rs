@@ -98,5 +98,6 @@ pub(super) fn upstream(rule: &Rule) -> Option<&str> {
         Target::Kratos(upstream) | Target::Service(upstream) => &*upstream.name,
         Target::Keys => "keys",
         Target::Pages => "pages",
+        Target::Redirect(_) => "redirect",
     })
 }

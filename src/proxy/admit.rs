@@ -1,7 +1,7 @@
 //! From the head of a request to its permit, and what must be found out before it goes on.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Method, StatusCode};
 use pingora::proxy::Session;
 
@@ -71,6 +71,11 @@ impl Gateway {
             // The rule answers decisions only; for the listener there is nothing behind it.
             None => Err(Refusal::NoRule),
             Some(Target::Keys) => Ok(Admitted::Answered(self.show_keys(&head.method))),
+            Some(Target::Redirect(redirect)) => {
+                let location = exchange.location.clone().ok_or(Refusal::NoRule)?;
+                let headers = vec![(LOCATION, location)];
+                Ok(Admitted::Answered(Response { status: redirect.status, headers, body: Bytes::new() }))
+            }
             Some(Target::Pages) => self.show_page(session, exchange).await.map(Admitted::Answered),
             Some(Target::Service(_)) => self.check_length(session).map(|()| Admitted::Onward),
             Some(Target::Kratos(_)) => {

@@ -27,7 +27,8 @@ pub(super) async fn refuse(refusal: &Refusal, session: &mut Session, exchange: &
     if let Refusal::Ambiguous(why) = refusal {
         tracing::debug!(%why, request_id = exchange.id.as_str(), "Ambiguous request");
     }
-    let response = exchange.answer(refusal, &session.req_header().method);
+    let head = session.req_header();
+    let response = exchange.answer(refusal, &head.method, &head.headers);
     write(response, session, exchange).await
 }
 

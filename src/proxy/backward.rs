@@ -1,5 +1,6 @@
 //! The head on its way down: what concerns the hop behind us is dropped, what concerns the client is added.
 
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, SET_COOKIE, TRANSFER_ENCODING, UPGRADE, VARY};
 use http::{HeaderName, HeaderValue, StatusCode};
 use pingora::Result;
@@ -8,6 +9,8 @@ use smallvec::SmallVec;
 
 use crate::decision::cors;
 use crate::decision::cors::Cors;
+use crate::decision::edits::{Stamp, Surface};
+use crate::decision::rule::Rule;
 use crate::proxy::request_id::RequestId;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -32,6 +35,20 @@ pub(super) fn edit(head: &mut ResponseHeader, id: &RequestId, cookies: &[HeaderV
     }
     if relayed {
         head.insert_header(CACHE_CONTROL, "private, no-store")?;
+    }
+    Ok(())
+}
+
+/// Removes from a service's answer what the rule removes, and sets what it sets.
+///
+/// # Errors
+/// Where a value cannot be in a header.
+pub(super) fn tell(head: &mut ResponseHeader, rule: &Rule, stamps: &[Stamp]) -> Result<()> {
+    for name in &rule.remove_response_headers {
+        head.remove_header(name);
+    }
+    for stamp in stamps.iter().filter(|stamp| stamp.on == Surface::Response) {
+        head.insert_header(Bytes::copy_from_slice(stamp.spelling.as_bytes()), stamp.value.clone())?;
     }
     Ok(())
 }

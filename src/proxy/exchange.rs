@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use smallvec::SmallVec;
 
 use crate::decision::cors::Cors;
 use crate::decision::decide::Permit;
+use crate::decision::dress;
 use crate::decision::edits::Stamps;
 use crate::decision::origin::Origin;
 use crate::decision::policy::Policy;
 use crate::decision::refusal::Refusal;
 use crate::decision::request::{RequestView, Scheme};
-use crate::decision::rule::{OnRefusal, Rule, Target};
+use crate::decision::rule::{Rule, Target};
 use crate::decision::session::Session;
 use crate::gate::Verdict;
 use crate::proxy::body::HeldBody;
@@ -39,6 +40,8 @@ pub(crate) struct Exchange {
     /// Without one nothing connects upstream.
     pub(super) permit: Option<Permit>,
     pub(super) stamps: Stamps,
+    /// Where the client is sent, where the rule sends it somewhere.
+    pub(super) location: Option<HeaderValue>,
     /// Session cookies that whoami gave and the client must get.
     pub(super) set_cookies: Vec<HeaderValue>,
     /// The id of the refusal that was answered.
@@ -108,6 +111,7 @@ impl Exchange {
             session: None,
             permit: None,
             stamps: Arc::new([]),
+            location: None,
             set_cookies: Vec::new(),
             refusal: None,
             ending: None,
@@ -131,6 +135,7 @@ impl Exchange {
         let passage = verdict.outcome?;
         self.permit = Some(passage.permit);
         self.stamps = passage.stamps;
+        self.location = passage.location;
         Ok(())
     }
 
@@ -143,12 +148,14 @@ impl Exchange {
     pub(super) fn upstream(&self) -> Option<&str> {
         match self.permit.as_ref()?.target()? {
             Target::Kratos(upstream) | Target::Service(upstream) => Some(&upstream.name),
-            Target::Keys | Target::Pages => None,
+            Target::Keys | Target::Pages | Target::Redirect(_) => None,
         }
     }
 
     /// What the client sees of a refusal.
-    pub(super) fn answer(&self, refusal: &Refusal, method: &Method) -> Response {
+    pub(super) fn answer(&self, refusal: &Refusal, method: &Method, headers: &HeaderMap) -> Response {
+        let from = self.origin.as_ref().map(|origin| origin.client);
+        let chosen = self.rule.as_ref().map(|rule| rule.on_refusal.choose(refusal, headers, from));
         respond(
             refusal,
             &RefusalContext {
@@ -156,7 +163,7 @@ impl Exchange {
                 public_url: self.policy.public_url.as_ref(),
                 method,
                 client: self.client,
-                on_refusal: self.rule.as_ref().map_or_else(OnRefusal::default, |rule| rule.on_refusal),
+                dress: chosen.unwrap_or(&dress::AUTO),
                 place: self.asked.as_ref().map(Asked::place),
                 request_id: self.id.as_str(),
             },

@@ -1,5 +1,7 @@
 //! The head on its way up: what clients may not say is removed, then what the gateway knows is set.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::HOST;
@@ -7,22 +9,24 @@ use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, OrErr, Result};
 
 use crate::decision::edits::{Edit, Toward, edits};
+use crate::decision::rewrite::HostRewrite;
 use crate::decision::rule::Target;
 use crate::proxy::exchange::Exchange;
 
-/// Edits the head of a permitted request. `kratos_host` is what Kratos is called; services get the client's Host.
+/// Edits the head of a permitted request. `own_host` is what the upstream is called: Kratos gets it, services the
+/// client's Host unless the rule says otherwise.
 ///
 /// Called by the engine after it dropped what `Connection` names, so nothing set here can be nominated away.
 ///
 /// # Errors
 /// Where the request has no permit, or a value cannot be in a header.
-pub(super) fn edit(head: &mut RequestHeader, exchange: &Exchange, kratos_host: &HeaderValue) -> Result<()> {
+pub(super) fn edit(head: &mut RequestHeader, exchange: &Exchange, own_host: &HeaderValue) -> Result<()> {
     let (Some(permit), Some(asked), Some(origin)) = (&exchange.permit, &exchange.asked, &exchange.origin) else {
         return Error::e_explain(ErrorType::InternalError, "no permit, no upstream");
     };
     let policy = &exchange.policy;
     let is_kratos = matches!(permit.target(), Some(Target::Kratos(_)));
-    for edit in edits(policy, &head.headers, Toward::of(policy, permit), &exchange.stamps) {
+    for edit in edits(policy, &head.headers, Toward::of(permit), &exchange.stamps) {
         match edit {
             Edit::Remove(name) => drop(head.remove_header(&name)),
             Edit::Set { spelling, value, .. } => {
@@ -37,8 +41,19 @@ pub(super) fn edit(head: &mut RequestHeader, exchange: &Exchange, kratos_host: &
     head.insert_header("X-Forwarded-Proto", asked.scheme.as_str())?;
     head.insert_header("X-Forwarded-Host", authority.clone())?;
     head.insert_header("X-Request-ID", exchange.id.header().clone())?;
-    head.insert_header(HOST, if is_kratos { kratos_host.clone() } else { authority })?;
-    let target = if is_kratos { without_prefix(&asked.origin_form, &policy.kratos_prefix) } else { &asked.origin_form };
+    let rewrite = &permit.rule().rewrite;
+    let host = match &rewrite.host {
+        HostRewrite::Keep if is_kratos => own_host.clone(),
+        HostRewrite::Keep => authority,
+        HostRewrite::Name(name) => HeaderValue::from_str(name).or_err(ErrorType::InternalError, "host")?,
+        HostRewrite::Upstream => own_host.clone(),
+    };
+    head.insert_header(HOST, host)?;
+    let target = if is_kratos {
+        Cow::Borrowed(without_prefix(&asked.origin_form, &policy.kratos_prefix))
+    } else {
+        rewrite.target(&asked.origin_form)
+    };
     if head.raw_path() != target.as_bytes() {
         head.set_raw_path(target.as_bytes())?;
     }

@@ -67,7 +67,7 @@ impl ProxyHttp for Gateway {
         // Invariant 1: the permit alone says where to.
         let upstream = match exchange.permit.as_ref().and_then(|permit| permit.target()) {
             Some(Target::Kratos(upstream) | Target::Service(upstream)) => upstream,
-            Some(Target::Keys | Target::Pages) | None => {
+            Some(Target::Keys | Target::Pages | Target::Redirect(_)) | None => {
                 return Error::e_explain(ErrorType::InternalError, "no permit, no upstream");
             }
         };
@@ -189,6 +189,9 @@ impl ProxyHttp for Gateway {
             session.set_keepalive(None);
         }
         backward::edit(head, &exchange.id, &exchange.set_cookies)?;
+        if let Some(permit) = &exchange.permit {
+            backward::tell(head, permit.rule(), &exchange.stamps)?;
+        }
         if let Some(cors) = exchange.cors() {
             backward::forget_origins(head);
             backward::tell_origin(head, cors, session.get_header(ORIGIN))?;

@@ -4,11 +4,12 @@
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY};
-use http::header::{RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
+use crate::decision::dress::{Dress, Sending};
 use crate::decision::policy::{Login, PublicUrl};
 use crate::decision::refusal::Refusal;
 use crate::decision::request::Scheme;
@@ -32,8 +33,8 @@ pub struct RefusalContext<'a> {
     pub public_url: Option<&'a PublicUrl>,
     pub method: &'a Method,
     pub client: ClientKind,
-    /// As the rule says; the default where no rule owns the request.
-    pub on_refusal: OnRefusal,
+    /// What the rule says of this refusal and this client; the default where no rule owns the request.
+    pub dress: &'a Dress,
     /// Where the request went; absent where that could not be read.
     pub place: Option<Place<'a>>,
     pub request_id: &'a str,
@@ -64,14 +65,30 @@ pub struct Response {
 pub fn respond(refusal: &Refusal, context: &RefusalContext<'_>) -> Response {
     let mut headers = vec![(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     let login = login_query(refusal).map(|extra| login_url(context, extra));
-    let redirects = match context.on_refusal {
+    let word = match context.dress {
+        Dress::Challenge(_) | Dress::Send(_) => OnRefusal::Auto,
+        Dress::Usual(word) => *word,
+    };
+    let redirects = match word {
         OnRefusal::Auto => context.client == ClientKind::Navigation,
         OnRefusal::Json => false,
         OnRefusal::Redirect => is_safe(context.method),
     };
-    if redirects && let Some(location) = login.as_deref().and_then(|login| HeaderValue::from_str(login).ok()) {
+    let sent = match context.dress {
+        Dress::Send(sending) if is_safe(context.method) => Some((sending.status, sent_to(sending, context))),
+        Dress::Usual(_) if redirects => login.clone().map(|login| (StatusCode::SEE_OTHER, login)),
+        Dress::Challenge(_) | Dress::Send(_) | Dress::Usual(_) => None,
+    };
+    if let Some((status, location)) = sent
+        && let Ok(location) = HeaderValue::try_from(location)
+    {
         headers.push((LOCATION, location));
-        return Response { status: StatusCode::SEE_OTHER, headers, body: Bytes::new() };
+        return Response { status, headers, body: Bytes::new() };
+    }
+    let mut status = refusal.status();
+    if let Dress::Challenge(challenge) = context.dress {
+        headers.push((WWW_AUTHENTICATE, challenge.clone()));
+        status = StatusCode::UNAUTHORIZED;
     }
     match refusal {
         Refusal::MethodNotListed(allow) => headers.push((ALLOW, allow.clone())),
@@ -94,8 +111,7 @@ pub fn respond(refusal: &Refusal, context: &RefusalContext<'_>) -> Response {
         | Refusal::UpstreamFailed
         | Refusal::UpstreamTimedOut => {}
     }
-    let status = refusal.status();
-    let shows_pages = context.client != ClientKind::Json && context.on_refusal != OnRefusal::Json;
+    let shows_pages = context.client != ClientKind::Json && word != OnRefusal::Json;
     let body = if shows_pages {
         headers.push((CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")));
         headers.push((CONTENT_SECURITY_POLICY, page::content_policy()));
@@ -221,12 +237,31 @@ fn login_query(refusal: &Refusal) -> Option<&'static str> {
 
 /// The login with what it is asked for and the way back; its own query is kept.
 fn login_url(context: &RefusalContext<'_>, asked: &str) -> String {
-    let (rest, fragment) = match context.login.url.split_once('#') {
+    let parameters = [asked.to_owned(), way_back(context, "return_to")];
+    extended(&context.login.url, &parameters)
+}
+
+/// Where the rule sends whom it refuses, with the way back.
+fn sent_to(sending: &Sending, context: &RefusalContext<'_>) -> String {
+    let parameter = &*sending.return_to;
+    let back = if parameter.is_empty() { String::new() } else { way_back(context, parameter) };
+    extended(&sending.to, &[back])
+}
+
+/// The parameter that says where the request went; empty where that could not be read.
+fn way_back(context: &RefusalContext<'_>, parameter: &str) -> String {
+    let back = context.place.map(|place| browser_origin(place, context.public_url) + place.origin_form);
+    back.map(|back| format!("{parameter}={}", utf8_percent_encode(&back, COMPONENT))).unwrap_or_default()
+}
+
+/// A URL with more parameters than it has; empty ones are none.
+fn extended(url: &str, parameters: &[String]) -> String {
+    let (rest, fragment) = match url.split_once('#') {
         Some((rest, fragment)) => (rest, Some(fragment)),
-        None => (&*context.login.url, None),
+        None => (url, None),
     };
     let mut url = rest.to_owned();
-    let mut push = |parameter: &str| {
+    for parameter in parameters.iter().filter(|parameter| !parameter.is_empty()) {
         let separator = match url.find('?') {
             None => "?",
             Some(_) if url.ends_with(['?', '&']) => "",
@@ -234,13 +269,6 @@ fn login_url(context: &RefusalContext<'_>, asked: &str) -> String {
         };
         url.push_str(separator);
         url.push_str(parameter);
-    };
-    if !asked.is_empty() {
-        push(asked);
-    }
-    if let Some(place) = context.place {
-        let back = browser_origin(place, context.public_url) + place.origin_form;
-        push(&format!("return_to={}", utf8_percent_encode(&back, COMPONENT)));
     }
     if let Some(fragment) = fragment {
         url.push('#');

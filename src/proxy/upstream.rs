@@ -41,7 +41,7 @@ impl Pools {
         for rule in policy.reserved.iter().chain(&policy.rules) {
             match &rule.target {
                 Some(Target::Kratos(upstream) | Target::Service(upstream)) => drop(self.of(upstream)),
-                Some(Target::Keys | Target::Pages) | None => {}
+                Some(Target::Keys | Target::Pages | Target::Redirect(_)) | None => {}
             }
         }
         self.known.write().retain(|_, entry| entry.upstream.strong_count() > 0);

@@ -18,5 +18,6 @@ mod refusals;
 mod revocation;
 mod selfservice;
 mod services;
+mod shaping;
 mod tls;
 mod tokens;

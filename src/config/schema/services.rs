@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::shaping::templates;
 use super::{
     any_text, boolean, described, duration, header_name, list, method, name, number, object, or_bare, positive, text,
 };
@@ -25,11 +26,6 @@ fn patience(key: &str) -> Value {
         "authorization" => described("The Authorization header that says who the gateway is.", any_text()),
         _ => described("PEM file of the authority that vouches for an https URL.", any_text()),
     }
-}
-
-/// Headers with holes.
-fn templates() -> Value {
-    json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } })
 }
 
 fn letter_key(key: &str) -> Value {

@@ -48,6 +48,38 @@ faulty! {
         "rules: [a]" => "1:9" "rules[0]" "this is a mapping";
     }
 
+    changes_on_the_way {
+        "rules: [{ id: a, remove_headers: [Host] }]" => "1:35" "rules[0].remove_headers[0]" "belongs to the connection";
+        "rules: [{ id: a, remove_headers: x_a, headers: { X-A: b } }]" => "1:34" "rules[0].remove_headers" "the rule sets";
+        "rules: [{ id: a, cookies: { 'a b': c } }]" => "1:29" "rules[0].cookies.a b" "no name of a cookie";
+        "rules: [{ id: a, cookies: { ory_kratos_session: c } }]\nkratos: http://k" => "1:29" "rules[0].cookies.ory_kratos_session" "session cookie";
+        "rules: [{ id: a, cookies: { a: '${x}' } }]" => "1:32" "rules[0].cookies.a" "unknown name";
+        "rules: [{ id: a, response_headers: { Set-Cookie: c } }]" => "1:38" "rules[0].response_headers.Set-Cookie" "several times";
+        "rules: [{ id: a, response_headers: { Connection: c } }]" => "1:38" "rules[0].response_headers.Connection" "belongs to the connection";
+        "rules: [{ id: a, cors: https://a.b, response_headers: { Access-Control-Allow-Origin: c } }]" => "1:57" "rules[0].response_headers.Access-Control-Allow-Origin" "what `cors` says";
+        "rules: [{ id: a, remove_response_headers: Upgrade }]" => "1:43" "rules[0].remove_response_headers" "belongs to the connection";
+        "rules: [{ id: a, match: { paths: [/api/**, /apis/x] }, rewrite: { strip_prefix: /api } }]" => "1:81" "rules[0].rewrite.strip_prefix" "no path of `/apis/x` begins with `/api`";
+        "rules: [{ id: a, match: { paths: /api }, rewrite: { strip_prefix: /api/v1 } }]" => "1:67" "rules[0].rewrite.strip_prefix" "no path of `/api`";
+        "rules: [{ id: a, match: { allow: empty_segment }, rewrite: { strip_prefix: /api } }]" => "1:76" "rules[0].rewrite.strip_prefix" "could begin with `//`";
+        "rules: [{ id: a, rewrite: { add_prefix: api } }]" => "1:41" "rules[0].rewrite.add_prefix" "did you mean `/api`?";
+        "rules: [{ id: a, rewrite: { host: a/b } }]" => "1:35" "rules[0].rewrite.host" "is no host";
+        "rules: [{ id: a, redirect: '${request.path}' }]" => "1:28" "rules[0].redirect" "which server it leads to";
+        "rules: [{ id: a, redirect: { to: //evil } }]" => "1:34" "rules[0].redirect.to" "browsers take for another server";
+        "rules: [{ id: a, redirect: { to: /x, status: 200 } }]" => "1:46" "rules[0].redirect.status" "is none of 301";
+        "rules: [{ id: a, redirect: /x, upstream: http://b }]" => "1:18" "rules[0].redirect" "either a `redirect` or an `upstream`";
+        "rules: [{ id: a, on_refusal: [json, auto] }]" => "1:31" "rules[0].on_refusal[0]" "always fits";
+        "rules: [{ id: a, on_refusal: { status: 200, then: json } }]" => "1:40" "rules[0].on_refusal.status" "no status of a refusal";
+        "rules: [{ id: a, on_refusal: { error: forbiden, then: json } }]" => "1:39" "rules[0].on_refusal.error" "did you mean `forbidden`?";
+        "rules: [{ id: a, on_refusal: { accept: html, then: json } }]" => "1:40" "rules[0].on_refusal.accept" "no media type";
+        "rules: [{ id: a, on_refusal: { from: 10.0.0.1/8, then: json } }]" => "1:38" "rules[0].on_refusal.from" "did you mean `10.0.0.0/8`?";
+        "rules: [{ id: a, on_refusal: { status: 401 } }]" => "1:30" "rules[0].on_refusal" "`then` is missing";
+        "rules: [{ id: a, on_refusal: { then: json, to: /x } }]" => "1:44" "rules[0].on_refusal.to" "does not go with this `then`";
+        "rules: [{ id: a, on_refusal: { then: redirect, code: 302 } }]" => "1:48" "rules[0].on_refusal.code" "goes with `to`";
+        "rules: [{ id: a, on_refusal: { then: redirect, to: //evil } }]" => "1:52" "rules[0].on_refusal.to" "without a scheme";
+        "rules: [{ id: a, on_refusal: { then: www_authenticate } }]" => "1:30" "rules[0].on_refusal" "`realm` is missing";
+        "rules: [{ id: a, match: { paths: /app/** }, on_refusal: { then: redirect, to: /app/sorry } }]" => "1:15" "rules[0].id" "sent in circles";
+    }
+
     issuers_of_tokens {
         "authenticators: { session: { introspection: { url: http://h } } }" => "1:19" "authenticators.session" "is there anyway";
         "authenticators: { a: { jwt: {} } }" => "1:29" "authenticators.a.jwt" "`jwks` is missing";

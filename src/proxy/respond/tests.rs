@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::decision::dress;
 use crate::decision::request::Ambiguous;
 
 const PLACE: Place<'_> = Place {
@@ -17,7 +18,12 @@ fn login(url: &str) -> Login {
 }
 
 fn context<'a>(login: &'a Login, method: &'a Method, client: ClientKind, on_refusal: OnRefusal) -> RefusalContext<'a> {
-    RefusalContext { login, public_url: None, method, client, on_refusal, place: Some(PLACE), request_id: "r-1" }
+    let dress = match on_refusal {
+        OnRefusal::Auto => &dress::AUTO,
+        OnRefusal::Json => &Dress::Usual(OnRefusal::Json),
+        OnRefusal::Redirect => &Dress::Usual(OnRefusal::Redirect),
+    };
+    RefusalContext { login, public_url: None, method, client, dress, place: Some(PLACE), request_id: "r-1" }
 }
 
 fn header<'r>(response: &'r Response, name: &HeaderName) -> Option<&'r str> {
@@ -164,5 +170,45 @@ fn head_has_no_body() {
         let response = respond(&Refusal::NoRule, &context(&login, &Method::HEAD, client, OnRefusal::Auto));
         assert!(response.body.is_empty());
         assert!(header(&response, &CONTENT_TYPE).is_some());
+    }
+}
+
+#[test]
+fn a_rule_may_send_those_whom_it_refuses_wherever_it_says() {
+    let login = login("/login");
+    let send = |to: &str, return_to: &str| {
+        let status = StatusCode::FOUND;
+        Dress::Send(Sending { to: to.into(), status, return_to: return_to.into() })
+    };
+    let back = "https%3A%2F%2Fshop.example.com%3A8443%2Fapi%2Forders%3Fa%3Db%26c%3D%2520";
+    for (to, return_to, expected) in [
+        ("https://help.example/why", "", "https://help.example/why".to_owned()),
+        ("https://help.example/why?a=b", "from", format!("https://help.example/why?a=b&from={back}")),
+        ("/sorry", "return_to", format!("/sorry?return_to={back}")),
+    ] {
+        let dress = send(to, return_to);
+        for client in [ClientKind::Json, ClientKind::Navigation] {
+            let base = context(&login, &Method::GET, client, OnRefusal::Auto);
+            let response = respond(&Refusal::Forbidden, &RefusalContext { dress: &dress, ..base });
+            assert_eq!((response.status, header(&response, &LOCATION)), (StatusCode::FOUND, Some(&*expected)));
+        }
+        // What is not safe to repeat stays here.
+        let base = context(&login, &Method::POST, ClientKind::Submission, OnRefusal::Auto);
+        let response = respond(&Refusal::Forbidden, &RefusalContext { dress: &dress, ..base });
+        assert_eq!((response.status, header(&response, &LOCATION)), (StatusCode::FORBIDDEN, None));
+    }
+}
+
+#[test]
+fn a_challenge_says_how_to_say_who_one_is() {
+    let login = login("/login");
+    let dress = Dress::Challenge(HeaderValue::from_static("Basic realm=\"orders\""));
+    for (client, kind) in [(ClientKind::Json, "application/json"), (ClientKind::Navigation, "text/html; charset=utf-8")]
+    {
+        let base = context(&login, &Method::GET, client, OnRefusal::Auto);
+        let response = respond(&Refusal::Forbidden, &RefusalContext { dress: &dress, ..base });
+        assert_eq!(response.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(header(&response, &WWW_AUTHENTICATE), Some("Basic realm=\"orders\""));
+        assert_eq!(header(&response, &CONTENT_TYPE), Some(kind));
     }
 }

@@ -1,0 +1,186 @@
+//! What a rule changes on the way: headers, cookies, paths and hosts; and where it sends clients instead.
+
+use crate::harness::{Gateway, Kratos, Service};
+
+fn gateway(kratos: &Kratos, service: &Service, rules: &str) -> Gateway {
+    Gateway::start(&format!(
+        "listen: {{ address: '127.0.0.1:0', trusted_proxies: 127.0.0.1 }}\nkratos: {}\nupstreams: {{ app: {} }}\nrules:\n{rules}",
+        kratos.url(),
+        service.url()
+    ))
+}
+
+#[test]
+fn a_service_gets_no_header_that_the_rule_removes() {
+    let (kratos, service) = (Kratos::start(), Service::start());
+    let rules = "  - { id: a, match: { paths: [/a/**] }, access: public, upstream: app, remove_headers: [X-Debug, Authorization] }
+  - { id: b, match: { paths: [/b/**] }, access: public, upstream: app, remove_headers: Cookie, cookies: { own: '1' } }
+  - { id: c, match: { paths: [/c/**] }, access: public, upstream: app }";
+    let gateway = gateway(&kratos, &service, rules);
+    let get = |target: &str| {
+        let request = gateway.get(target).header("x-debug", "1").header("x_debug", "2");
+        request.header("authorization", "Basic dTpw").cookie("a=b").send()
+    };
+    let seen = |target: &str| {
+        assert_eq!(get(target).status, 200);
+        let seen = service.last();
+        ["x-debug", "x_debug", "authorization", "cookie"].map(|name| seen.header(name).map(str::to_owned))
+    };
+    assert_eq!(seen("/a/x"), [None, None, None, Some("a=b".to_owned())]);
+    let kept = [Some("1"), Some("2"), Some("Basic dTpw")].map(|value| value.map(str::to_owned));
+    assert_eq!(seen("/b/x")[..3], kept);
+    assert_eq!(service.last().header("cookie"), Some("own=1"));
+    assert_eq!(seen("/c/x")[..3], kept);
+}
+
+#[test]
+fn no_client_names_itself_by_a_cookie_that_a_rule_sets() {
+    let (kratos, service) = (Kratos::start(), Service::start());
+    let rules = "  - id: told
+    match: { paths: [/told/**] }
+    upstream: app
+    cookies: { user: '${identity.id}', mail: '${identity.traits.email}', odd: '${\"a;b=c\"}', none: '${identity.traits.x}' }
+  - { id: open, match: { paths: [/open/**] }, access: public, upstream: app }
+  - { id: own, match: { paths: [/own/**] }, access: public }";
+    let gateway = gateway(&kratos, &service, rules);
+    let ann = kratos.sign_in("ann@example.com");
+    let lies = "user=root; a=b; mail=root; odd=root; none=root; User=kept";
+    assert_eq!(gateway.get("/told/x").cookie(&format!("{lies}; {}", ann.cookie)).cookie("c=d").send().status, 200);
+    let seen = service.last();
+    let identity = seen.header("x-kratos-authenticated-identity-id").unwrap();
+    assert_eq!(seen.all("cookie"), [format!("a=b; User=kept; c=d; user={identity}; mail=ann@example.com")]);
+    assert_eq!(gateway.get("/open/x").cookie(lies).send().status, 200);
+    assert_eq!(service.last().all("cookie"), ["a=b; User=kept"], "on every rule");
+    // Kratos gets its client's cookies as they are.
+    assert_eq!(gateway.get("/sessions/whoami").cookie(&format!("user=x; {}", ann.cookie)).send().status, 200);
+}
+
+#[test]
+fn answers_carry_what_the_rule_says() {
+    let (kratos, service) = (
+        Kratos::start(),
+        Service::answering(|_| {
+            "HTTP/1.1 200 OK\r\nserver: secret/1.0\r\nx-frame-options: ALLOW\r\nset-cookie: a=b\r\nset-cookie: c=d\r\ncontent-length: 0\r\n\r\n".to_owned()
+        }),
+    );
+    let rules = "  - id: a
+    match: { paths: ['/a/{name}'] }
+    upstream: app
+    response_headers: { X-Frame-Options: DENY, X-For: '${subject}', X-Name: '${request.captures.name}' }
+    remove_response_headers: [Server]";
+    let gateway = gateway(&kratos, &service, rules);
+    let ann = kratos.sign_in("ann@example.com");
+    for name in ["one", "two"] {
+        let reply = gateway.get(&format!("/a/{name}")).cookie(&ann.cookie).send();
+        let identity = service.last().header("x-kratos-authenticated-identity-id").unwrap().to_owned();
+        assert_eq!(reply.all("x-frame-options"), ["DENY"]);
+        assert_eq!((reply.header("server"), reply.header("x-for")), (None, Some(identity.as_str())));
+        assert_eq!(reply.header("x-name"), Some(name), "of this very request");
+        assert_eq!(reply.all("set-cookie"), ["a=b", "c=d"]);
+        assert_eq!(service.last().header("x-for"), None, "the service is told nothing of it");
+    }
+    let refused = gateway.get("/a/one").send();
+    assert_eq!((refused.status, refused.header("x-frame-options")), (401, None));
+}
+
+#[test]
+fn a_prefix_is_cut_and_the_rest_travels_as_it_came() {
+    let (kratos, service) = (Kratos::start(), Service::start());
+    let rules = "  - id: api
+    match: { paths: [/api/**] }
+    access: public
+    upstream: app
+    rewrite: { strip_prefix: /api, add_prefix: /v2, host: upstream }
+  - { id: other, match: { paths: [/other/**] }, access: public, upstream: app, rewrite: { host: 'inner.example:81' } }
+  - { id: regex, match: { paths: [{ regex: '^/r[0-9]/.*$' }] }, access: public, upstream: app, rewrite: { strip_prefix: /r1 } }";
+    let gateway = gateway(&kratos, &service, rules);
+    for (target, expected) in [
+        ("/api", "/v2"),
+        ("/api/", "/v2/"),
+        ("/api?x=/api", "/v2?x=/api"),
+        ("/api/a%20b/%25", "/v2/a%20b/%25"),
+        ("/ap%69/x", "/v2/x"),
+        ("/other/api/x", "/other/api/x"),
+        ("/r1/x?y", "/x?y"),
+        ("/r2/x", "/r2/x"),
+    ] {
+        assert_eq!(gateway.get(target).send().status, 200, "{target}");
+        assert_eq!(service.last().target, expected, "{target}");
+    }
+    gateway.get("/api/x").send();
+    let seen = service.last();
+    assert_eq!(seen.header("host"), Some(&*service.address().to_string()));
+    assert_eq!(seen.header("x-forwarded-host"), Some(&*gateway.address().to_string()));
+    gateway.get("/other/x").send();
+    assert_eq!(service.last().header("host"), Some("inner.example:81"));
+    for refused in ["/api/../x", "/api//x", "/api%2Fx", "/api/%2e%2e/x"] {
+        assert_eq!(gateway.get(refused).send().status, 400, "{refused}");
+    }
+}
+
+#[test]
+fn a_redirect_leads_where_the_rule_says_and_nowhere_else() {
+    let (kratos, service) = (Kratos::start(), Service::start());
+    let rules = "  - { id: moved, match: { paths: ['/old/{page}'] }, access: public, redirect: { to: 'https://new.example/p/${request.captures.page}', status: 301 } }
+  - { id: tls, match: { paths: [/tls/**] }, access: public, redirect: { to: 'https://${request.host}', append_path: true, status: 308 } }
+  - { id: any, match: { paths: [/any/**] }, access: public, redirect: { to: '/${request.headers[\"x-to\"]}', append_query: false } }
+  - { id: mine, match: { paths: [/mine] }, redirect: '/users/${identity.id}' }";
+    let gateway = gateway(&kratos, &service, rules);
+    let to = |target: &str, header: Option<&str>| {
+        let request = gateway.get(target);
+        let reply = match header {
+            Some(value) => request.header("x-to", value).send(),
+            None => request.send(),
+        };
+        (reply.status, reply.header("location").map(str::to_owned))
+    };
+    let found = |status, location: &str| (status, Some(location.to_owned()));
+    assert_eq!(to("/old/a%20b?x=1", None), found(301, "https://new.example/p/a%20b?x=1"));
+    assert_eq!(to("/tls/a%20b?x=%20", None), found(308, "https://127.0.0.1/tls/a%20b?x=%20"));
+    assert_eq!(to("/any/x?y", Some("a?b#c")), found(302, "/a%3Fb%23c"));
+    assert_eq!(to("/any/x", Some("/evil.example")), (404, None));
+    assert_eq!(to("/any/x", Some("\\evil.example")), found(302, "/%5Cevil.example"));
+    assert_eq!(to("/any/x", None), (404, None));
+    assert_eq!(to("/mine", None).0, 401);
+    let ann = kratos.sign_in("ann@example.com");
+    let reply = gateway.get("/mine").cookie(&ann.cookie).send();
+    assert_eq!(reply.status, 302);
+    assert!(reply.header("location").unwrap().starts_with("/users/"));
+    assert!(service.seen().is_empty());
+}
+
+#[test]
+fn refusals_are_dressed_as_the_rule_says_for_each_client() {
+    let (kratos, service) = (Kratos::start(), Service::start());
+    let rules = "  - id: shop
+    match: { paths: [/shop/**] }
+    upstream: app
+    require: { when: request.path != '/shop/secret' }
+    on_refusal:
+      - { status: 401, from: 10.0.0.0/8, then: redirect, to: 'https://sso.example/start', return_to: from, code: 302 }
+      - { status: 401, accept: text/html, then: redirect }
+      - { error: [forbidden], accept: text/html, then: redirect, to: /sorry, return_to: '' }
+      - { status: [401, 403], then: www_authenticate, realm: 'the \"shop\"' }";
+    let gateway = gateway(&kratos, &service, rules);
+    let ann = kratos.sign_in("ann@example.com");
+    let back = format!("http%3A%2F%2F127.0.0.1%3A{}%2Fshop%2Fx", gateway.address().port());
+    let inside = gateway.get("/shop/x").header("x-forwarded-for", "10.1.2.3").send();
+    assert_eq!(inside.status, 302);
+    assert_eq!(inside.header("location"), Some(&*format!("https://sso.example/start?from={back}")));
+    // Who is not behind a trusted proxy cannot say so; here the proxy is trusted and says otherwise.
+    let outside = gateway.get("/shop/x").header("x-forwarded-for", "192.0.2.1").browser().send();
+    assert_eq!(outside.status, 303);
+    assert!(outside.header("location").unwrap().starts_with("/self-service/login/browser?return_to="));
+    let program = gateway.get("/shop/x").header("accept", "*/*").send();
+    assert_eq!((program.status, program.error_id().as_str()), (401, "session_inactive"));
+    assert_eq!(program.header("www-authenticate"), Some("Basic realm=\"the \\\"shop\\\"\""));
+    let sorry = gateway.get("/shop/secret").cookie(&ann.cookie).browser().send();
+    assert_eq!((sorry.status, sorry.header("location")), (303, Some("/sorry")));
+    let posted = gateway.request("POST", "/shop/secret").cookie(&ann.cookie).browser().send();
+    assert_eq!((posted.status, posted.header("location")), (403, None));
+    let away = {
+        kratos.switches().fail(true);
+        gateway.get("/shop/x").cookie("ory_kratos_session=x").send()
+    };
+    assert_eq!((away.status, away.header("www-authenticate")), (503, None));
+}
