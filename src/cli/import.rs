@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Faults;
 
+mod definitions;
 mod dialect;
+mod documents;
 mod drafts;
 mod expression;
 mod gateway;
@@ -21,6 +23,8 @@ mod notes;
 mod overlap;
 mod paths;
 mod pieces;
+mod refusals;
+mod remote;
 mod sample;
 mod selfservice;
 mod shape;
@@ -29,9 +33,11 @@ mod starter;
 mod template;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod words;
 mod yaml;
 
+use definitions::Definitions;
 use drafts::{Draft, draft, free, ids, upstream};
 use gateway::{Gateway, Rule};
 use mechanism::Kratos;
@@ -148,6 +154,7 @@ pub(crate) fn import(config: Option<&Path>, rules: &[PathBuf]) -> Result<Importe
 
 fn translate(config: &OathConfig, rules: &[OathRule], mut notes: Notes) -> Result<Imported, ImportError> {
     let kratos = Kratos::of(rules, config);
+    let mut definitions = Definitions::default();
     let mut drafts = Vec::new();
     for (number, rule) in rules.iter().enumerate() {
         for key in &rule.unknown {
@@ -157,7 +164,7 @@ fn translate(config: &OathConfig, rules: &[OathRule], mut notes: Notes) -> Resul
                 format!("Oathkeeper ignored the unknown key `{key}`, and so does this"),
             );
         }
-        drafts.extend(draft(number, rule, config, &kratos, &mut notes));
+        drafts.extend(draft(number, rule, config, &kratos, &mut definitions, &mut notes));
     }
     let selfservice = selfservice::take(&mut drafts, rules, &kratos, &mut notes);
     let ids = ids(rules);
@@ -181,6 +188,7 @@ fn translate(config: &OathConfig, rules: &[OathRule], mut notes: Notes) -> Resul
         kratos,
         selfservice,
         logins: Vec::new(),
+        definitions,
         rules: written.collect(),
     };
     gateway.find_logins();

@@ -42,7 +42,10 @@ impl Signing {
         let mut signing = Self { mark: Some(node.mark), ..Self::default() };
         let Some(fields) = decoder.fields(node, keys::ID_TOKEN) else { return signing };
         if let Some(node) = decoder.required(&fields, "issuer") {
-            signing.settings.issuer = decoder.text(node).unwrap_or_default();
+            let issuer = decoder.parsed(node, |text| {
+                if text.trim().is_empty() { Err(Misread::new("is no name")) } else { Ok(text.to_owned()) }
+            });
+            signing.settings.issuer = issuer.unwrap_or_default();
         }
         if let Some(node) = decoder.required(&fields, "keys") {
             for node in items(node) {

@@ -5,10 +5,11 @@ use std::collections::{BTreeSet, HashSet};
 use serde_json::Value;
 use url::{Position, Url};
 
+use super::definitions::Definitions;
 use super::handlers::{Access, Handled, handled};
 use super::matching::{Matching, matching};
 use super::mechanism::Kratos;
-use super::source::{Destination, OathConfig, OathRule, text};
+use super::source::{Destination, OathConfig, OathRule};
 use super::{Notes, Verdict, template};
 use crate::decision::pattern::Methods;
 
@@ -27,6 +28,7 @@ pub(super) fn draft(
     rule: &OathRule,
     config: &OathConfig,
     kratos: &Kratos,
+    definitions: &mut Definitions,
     notes: &mut Notes,
 ) -> Option<Draft> {
     let Some(url) = &rule.url else {
@@ -34,9 +36,10 @@ pub(super) fn draft(
         return None;
     };
     let methods = methods(number, rule, notes)?;
-    let is_naming = rule.mutators.iter().any(|handler| {
-        let headers = handler.config.get("headers").and_then(Value::as_object);
-        headers.is_some_and(|headers| headers.values().filter_map(text).any(|text| template::captures(&text)))
+    let templated = rule.mutators.iter().chain(&rule.authorizer);
+    let is_naming = templated.into_iter().any(|handler| {
+        let config = Value::Object(handler.config.clone());
+        template::captures(&config.to_string())
     });
     let matching = match matching(url, config.strategy, is_naming) {
         Ok(matching) => matching,
@@ -48,7 +51,7 @@ pub(super) fn draft(
     for remark in &matching.remarks {
         notes.on(number, Verdict::Improved, *remark);
     }
-    let mut handled = handled(rule, config, kratos);
+    let mut handled = handled(rule, config, kratos, definitions);
     if handled.access != Access::Deny {
         handled.when.extend(matching.guard.clone());
     }
@@ -61,18 +64,18 @@ pub(super) fn draft(
             "${null}".clone_into(value);
         }
     }
+    if let Some(missing) = handled.templates().iter().find_map(|text| missing_capture(text, &matching)) {
+        handled.closed(format!("its capture {missing} is not in the path"));
+    }
     for (verdict, remark) in &handled.remarks {
         notes.on(number, *verdict, remark.clone());
     }
     match upstream(&rule.upstream) {
-        Ok(Some(_)) if !rule.upstream.strip_path.trim_matches('/').is_empty() => {
-            let path = &rule.upstream.strip_path;
-            notes.on(
-                number,
-                Verdict::Dropped,
-                format!("`strip_path: {path}` has nothing like it here yet: the service gets the whole path"),
-            );
-        }
+        Ok(Some(upstream)) if !upstream.strip_prefix.is_empty() => notes.on(
+            number,
+            Verdict::Improved,
+            "`strip_path` is stripped where the path begins with it; Oathkeeper cut it out wherever it came first",
+        ),
         Ok(_) => {}
         Err(why) => notes.on(number, Verdict::Dropped, why),
     }
@@ -114,8 +117,18 @@ fn missing_capture(value: &str, matching: &Matching) -> Option<String> {
     missing.map(|name| name.trim_start_matches("cap").to_owned())
 }
 
-/// Where a rule leads, as we write it; nothing where it leads nowhere.
-pub(super) fn upstream(destination: &Destination) -> Result<Option<String>, String> {
+/// Where a rule leads, as we write it.
+#[derive(Clone, Debug)]
+pub(super) struct Upstream {
+    pub(super) url: String,
+    /// Empty, or `/…`.
+    pub(super) strip_prefix: String,
+    pub(super) add_prefix: String,
+    pub(super) keeps_host: bool,
+}
+
+/// Where a rule leads; nothing where it leads nowhere.
+pub(super) fn upstream(destination: &Destination) -> Result<Option<Upstream>, String> {
     let url = &destination.url;
     if url.is_empty() {
         return Ok(None);
@@ -127,16 +140,18 @@ pub(super) fn upstream(destination: &Destination) -> Result<Option<String>, Stri
         || !parsed.username().is_empty()
         || parsed.password().is_some()
         || parsed.port() == Some(0)
+        || parsed.query().is_some()
+        || parsed.fragment().is_some()
     {
         return Err(format!("its upstream `{url}` is no plain http URL; it answers decisions only"));
     }
-    if parsed.path() != "/" || parsed.query().is_some() || parsed.fragment().is_some() {
-        // Without it, clients would reach other paths of the service than before.
-        return Err(format!(
-            "the path of its upstream `{url}` cannot be put in front of the request's yet: without `upstream` it answers decisions only"
-        ));
-    }
-    Ok(Some(parsed[..Position::BeforePath].to_owned()))
+    let strip = destination.strip_path.trim_matches('/');
+    Ok(Some(Upstream {
+        url: parsed[..Position::BeforePath].to_owned(),
+        strip_prefix: if strip.is_empty() { String::new() } else { format!("/{strip}") },
+        add_prefix: parsed.path().trim_end_matches('/').to_owned(),
+        keeps_host: destination.preserve_host,
+    }))
 }
 
 /// Our ids: plain, and each but once.

@@ -23,8 +23,13 @@ pub(super) fn of_session(way: &[String]) -> String {
         Some((first, rest)) if first == "identity" => ("identity", rest),
         _ => ("session", way),
     };
+    of_root(root, rest)
+}
+
+/// The way from a root on.
+pub(super) fn of_root(root: &str, way: &[String]) -> String {
     let mut expression = root.to_owned();
-    for name in rest {
+    for name in way {
         let is_name = !name.is_empty()
             && !name.starts_with(|c: char| c.is_ascii_digit())
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')

@@ -4,19 +4,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Map, json};
+
+use super::definitions::{Definitions, KEY};
+use super::drafts::Upstream;
 use super::handlers::{Access, Handled};
 use super::listeners::Listeners;
 use super::matching::PathText;
 use super::mechanism::Kratos;
 use super::overlap::Share;
 use super::selfservice::SelfService;
-use super::yaml::{comment, list, scalar, value};
+use super::tokens::plain;
+use super::yaml::{block, comment, list, scalar, value};
 use super::{Notes, Verdict};
-use crate::config::{Faults, Files, Options, compile};
+use crate::config::{Fault, Faults, Files, Options, compile};
 use crate::decision::policy::Policy;
+use crate::signing::keys::{KeyKind, SigningKey, generate, published};
 
 /// What a Kratos is called that no rule names.
 const NO_KRATOS: &str = "http://127.0.0.1:4433";
+
+/// What the configuration is called while it is tried.
+const CONFIG: &str = "portcullis.yaml";
 
 /// All that is written.
 pub(super) struct Gateway {
@@ -25,6 +34,7 @@ pub(super) struct Gateway {
     pub(super) selfservice: SelfService,
     /// Where browsers may be sent; the first is written, and the next where that one is no good.
     pub(super) logins: Vec<String>,
+    pub(super) definitions: Definitions,
     pub(super) rules: Vec<Rule>,
 }
 
@@ -38,7 +48,7 @@ pub(super) struct Rule {
     pub(super) called: String,
     pub(super) share: Share,
     pub(super) handled: Handled,
-    pub(super) upstream: Option<String>,
+    pub(super) upstream: Option<Upstream>,
 }
 
 impl Gateway {
@@ -48,7 +58,7 @@ impl Gateway {
             return;
         }
         let mut counts = BTreeMap::<&str, usize>::new();
-        for to in self.rules.iter().filter_map(|rule| rule.handled.redirect.as_deref()) {
+        for to in self.rules.iter().filter_map(|rule| rule.handled.login()) {
             *counts.entry(to).or_default() += 1;
         }
         let mut found = counts.into_iter().collect::<Vec<_>>();
@@ -67,26 +77,20 @@ impl Gateway {
 
     /// The text, once it compiles. What does not compile is taken out, and said.
     pub(super) fn compiled(&mut self, notes: &mut Notes) -> Result<(String, Policy), Faults> {
-        for number in self.rules.iter().map(|rule| rule.number).collect::<BTreeSet<_>>() {
-            let of_rule = self.rules.iter().find(|rule| rule.number == number);
-            let to = of_rule.and_then(|rule| rule.handled.redirect.clone());
-            if let (Some(to), Some(login)) = (to, self.logins.first())
-                && to != *login
-            {
-                notes.on(
-                    number,
-                    Verdict::Dropped,
-                    format!("it redirected to `{to}`; all rules share `login.url`, `{login}`"),
-                );
-            }
-        }
+        let key = generate(KeyKind::Es256).unwrap_or_default();
+        let keys = SigningKey::parse(key.as_bytes()).map(|key| published([&key]).to_string()).unwrap_or_default();
         loop {
             let yaml = self.yaml();
-            let read = |_: &Path| Ok(yaml.clone().into_bytes());
+            // Keys are not ours to bring over: any will do to see whether the rest compiles.
+            let read = |path: &Path| match path.to_str() {
+                Some(CONFIG) => Ok(yaml.clone().into_bytes()),
+                Some(KEY) => Ok(key.clone().into_bytes()),
+                _ => Ok(keys.clone().into_bytes()),
+            };
             let list = |_: &str| Ok(Vec::<PathBuf>::new());
             let files = Files { read: &read, list: &list };
             let options = Options { environment: &|_| None, ..Options::default() };
-            match compile(Path::new("portcullis.yaml"), &files, &options) {
+            match compile(Path::new(CONFIG), &files, &options) {
                 Ok(config) => return Ok((yaml, config.policy)),
                 Err(faults) => {
                     if !self.mend(&faults, notes) {
@@ -104,6 +108,7 @@ impl Gateway {
         for fault in faults.iter() {
             let place = fault.path.strip_prefix("rules[").and_then(|rest| rest.split_once(']'));
             let Some((Ok(at), key)) = place.map(|(at, key)| (at.parse::<usize>(), key)) else {
+                mended |= self.close_users(fault, notes);
                 if fault.path.starts_with("login") && self.logins.len() > 1 && !mended {
                     let login = self.logins.remove(0);
                     let next = &self.logins[0];
@@ -125,7 +130,34 @@ impl Gateway {
                     }
                     mended = true;
                 }
-                _ => {
+                None if key.starts_with(".on_refusal") && rule.handled.refusals.is_some() => {
+                    let why = format!("how it refuses: {}; it is told as JSON", fault.message);
+                    notes.on(rule.number, Verdict::Dropped, why);
+                    rule.handled.refusals = None;
+                    mended = true;
+                }
+                None if key.starts_with(".cors") && self.listeners.cors.is_some() => {
+                    let why = format!("`serve.proxy.cors`: {}; say it in `cors` of the rules it is for", fault.message);
+                    notes.whole(Verdict::Dropped, why);
+                    self.listeners.cors = None;
+                    mended = true;
+                }
+                None if key.starts_with(".rewrite") && rule.upstream.is_some() => {
+                    // Without it, clients would reach other paths of the service than before.
+                    let why = format!("{}; without `upstream` it answers decisions only", fault.message);
+                    notes.on(rule.number, Verdict::Dropped, why);
+                    rule.upstream = None;
+                    mended = true;
+                }
+                None if rule.handled.access != Access::Deny
+                    && [".authenticate", ".authorize", ".enrich", ".id_token", ".cookies"]
+                        .iter()
+                        .any(|part| key.starts_with(part)) =>
+                {
+                    rule.close(&fault.message, notes);
+                    mended = true;
+                }
+                Some(_) | None => {
                     notes.on(rule.number, Verdict::Dropped, format!("`{}` is left out: {}", rule.id, fault.message));
                     rules.insert(at);
                 }
@@ -135,6 +167,21 @@ impl Gateway {
             self.rules.remove(*at);
         }
         mended || !rules.is_empty()
+    }
+
+    /// A definition is faulty: whoever uses it lets nobody pass.
+    fn close_users(&mut self, fault: &Fault, notes: &mut Notes) -> bool {
+        let mut parts = fault.path.split('.');
+        let (Some(section @ ("authenticators" | "authorizers" | "enrichers")), Some(name)) =
+            (parts.next(), parts.next())
+        else {
+            return false;
+        };
+        self.definitions.forget(section, name);
+        for rule in self.rules.iter_mut().filter(|rule| rule.handled.uses(section, name)) {
+            rule.close(&format!("`{name}` cannot be said: {}", fault.message), notes);
+        }
+        true
     }
 
     fn yaml(&self) -> String {
@@ -181,20 +228,45 @@ impl Gateway {
         if let Some(login) = self.logins.first() {
             writeln!(yaml, "login:\n  url: {}", value(login))?;
         }
+        for (section, definitions) in self.used().sections() {
+            write!(yaml, "{section}:\n{}", block(&definitions, 2))?;
+        }
         Ok(())
+    }
+
+    /// What any rule uses; of a rule that was closed or left out nothing is left over.
+    fn used(&self) -> Definitions {
+        let is_used = |section: &str, name: &str| self.rules.iter().any(|rule| rule.handled.uses(section, name));
+        let mut used = self.definitions.clone();
+        used.authenticators.retain(|(name, _)| is_used("authenticators", name));
+        used.authorizers.retain(|(name, _)| is_used("authorizers", name));
+        used.enrichers.retain(|(name, _)| is_used("enrichers", name));
+        used.issuer = used.issuer.filter(|_| self.rules.iter().any(|rule| rule.handled.id_token.is_some()));
+        used
     }
 
     fn rules(&self, yaml: &mut String) -> std::fmt::Result {
         writeln!(yaml, "rules:{}", if self.rules.is_empty() { " []" } else { "" })?;
         for rule in &self.rules {
-            rule.write(yaml)?;
+            rule.write(yaml, self.logins.first().map(String::as_str))?;
+            if let Some(cors) = &self.listeners.cors {
+                write!(yaml, "    cors:\n{}", block(cors, 6))?;
+            }
         }
         Ok(())
     }
 }
 
 impl Rule {
-    fn write(&self, yaml: &mut String) -> std::fmt::Result {
+    fn close(&mut self, why: &str, notes: &mut Notes) {
+        let told = self.handled.remarks.len();
+        self.handled.closed(why);
+        for (verdict, remark) in self.handled.remarks.drain(told..) {
+            notes.on(self.number, verdict, remark);
+        }
+    }
+
+    fn write(&self, yaml: &mut String, login: Option<&str>) -> std::fmt::Result {
         if self.id != self.called {
             writeln!(yaml, "  # {}", comment(&self.called))?;
         }
@@ -215,7 +287,16 @@ impl Rule {
             }
         }
         let handled = &self.handled;
+        // A session alone is what is looked for anyway.
+        if !matches!(handled.authenticate.as_slice(), [] | [serde_json::Value::String(_)])
+            || handled.authenticate.first().is_some_and(|one| one != "session")
+        {
+            write!(yaml, "    authenticate:\n{}", block(&json!(handled.authenticate), 6))?;
+        }
         writeln!(yaml, "    access: {}", handled.access.word())?;
+        if !handled.enrich.is_empty() {
+            writeln!(yaml, "    enrich: {}", list(&handled.enrich))?;
+        }
         if !handled.when.is_empty() {
             let when = match handled.when.as_slice() {
                 [one] => one.clone(),
@@ -223,18 +304,52 @@ impl Rule {
             };
             writeln!(yaml, "    require:\n      when: {}", scalar(&when))?;
         }
-        if !handled.headers.is_empty() {
-            writeln!(yaml, "    headers:")?;
-            for (name, template) in &handled.headers {
+        if !handled.authorize.is_empty() {
+            write!(yaml, "    authorize:\n{}", block(&json!(handled.authorize), 6))?;
+        }
+        for (key, entries) in [("headers", &handled.headers), ("cookies", &handled.cookies)] {
+            if !entries.is_empty() {
+                writeln!(yaml, "    {key}:")?;
+            }
+            for (name, template) in entries {
                 writeln!(yaml, "      {}: {}", scalar(name), scalar(template))?;
             }
         }
-        if let Some(on_refusal) = handled.on_refusal.filter(|on_refusal| *on_refusal != "auto") {
-            writeln!(yaml, "    on_refusal: {on_refusal}")?;
+        if let Some(token) = &handled.id_token {
+            write!(yaml, "    id_token:\n{}", block(token, 6))?;
+        }
+        if handled.forward_credentials {
+            writeln!(yaml, "    forward_credentials: true")?;
+        }
+        if let Some(refusals) = &handled.refusals {
+            match (refusals.word, refusals.login.as_deref()) {
+                (Some("json"), _) if handled.access == Access::Deny => {}
+                (Some("auto"), to) if to == login => {}
+                (Some("json"), _) => writeln!(yaml, "    on_refusal: json")?,
+                _ => write!(yaml, "    on_refusal:\n{}", block(&json!(refusals.list), 6))?,
+            }
         }
         if let Some(upstream) = &self.upstream {
-            writeln!(yaml, "    upstream: {}", value(upstream))?;
+            upstream.write(yaml)?;
         }
         Ok(())
+    }
+}
+
+impl Upstream {
+    fn write(&self, yaml: &mut String) -> std::fmt::Result {
+        let mut rewrite = Map::new();
+        for (key, prefix) in [("strip_prefix", &self.strip_prefix), ("add_prefix", &self.add_prefix)] {
+            if !prefix.is_empty() {
+                rewrite.insert(key.to_owned(), json!(plain(prefix)));
+            }
+        }
+        if !self.keeps_host {
+            rewrite.insert("host".to_owned(), json!("upstream"));
+        }
+        if !rewrite.is_empty() {
+            write!(yaml, "    rewrite:\n{}", block(&json!(rewrite), 6))?;
+        }
+        writeln!(yaml, "    upstream: {}", value(&self.url))
     }
 }

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use super::Verdict;
+use super::definitions::{Definitions, KEY, named};
+use super::documents::document;
 use super::mechanism::{Asked, Kratos, Mechanism, Via, mechanism};
-use super::source::{Handler, OathConfig, OathRule, text, texts};
+use super::refusals::{Refusals, refusals};
+use super::source::{Handler, OathConfig, OathRule, text};
 use super::template::{Named, header};
+use super::{Verdict, remote, tokens};
 
 /// Who may pass, in the order of strictness.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -36,20 +39,31 @@ pub(super) struct Handled {
     /// Conditions, all of which must hold.
     pub(super) when: Vec<String>,
     pub(super) headers: Vec<(String, String)>,
-    pub(super) on_refusal: Option<&'static str>,
-    /// Where browsers without a session are sent.
-    pub(super) redirect: Option<String>,
+    /// Who can vouch for a caller; empty: a session can.
+    pub(super) authenticate: Vec<Value>,
+    pub(super) enrich: Vec<String>,
+    pub(super) authorize: Vec<Value>,
+    pub(super) id_token: Option<Value>,
+    pub(super) cookies: Vec<(String, String)>,
+    pub(super) forward_credentials: bool,
+    /// Absent where nothing is refused, or nobody said how.
+    pub(super) refusals: Option<Refusals>,
     pub(super) remarks: Vec<(Verdict, String)>,
 }
 
 /// Translates the handlers of one rule.
-pub(super) fn handled(rule: &OathRule, config: &OathConfig, kratos: &Kratos) -> Handled {
+pub(super) fn handled(rule: &OathRule, config: &OathConfig, kratos: &Kratos, definitions: &mut Definitions) -> Handled {
     let mut handled = Handled {
         access: Access::Deny,
         when: Vec::new(),
         headers: Vec::new(),
-        on_refusal: None,
-        redirect: None,
+        authenticate: Vec::new(),
+        enrich: Vec::new(),
+        authorize: Vec::new(),
+        id_token: None,
+        cookies: Vec::new(),
+        forward_credentials: false,
+        refusals: None,
         remarks: Vec::new(),
     };
     let all = rule.authenticators.iter().chain(&rule.authorizer).chain(&rule.mutators);
@@ -62,11 +76,16 @@ pub(super) fn handled(rule: &OathRule, config: &OathConfig, kratos: &Kratos) -> 
         ));
         return handled;
     }
-    if let Err(why) = handled.authenticators(rule, kratos).and_then(|named| {
-        handled.authorizer(rule)?;
-        handled.mutators(rule, &named)
-    }) {
-        handled.closed(why);
+    // What a rule that lets nobody pass would have used is not written.
+    let mut defined = definitions.clone();
+    let translated = handled.authenticators(rule, kratos, &mut defined).and_then(|named| {
+        handled.authorizer(rule, &named, &mut defined)?;
+        handled.mutators(rule, named, &mut defined)
+    });
+    match translated {
+        Ok(()) if handled.access != Access::Deny => *definitions = defined,
+        Ok(()) => handled.clear(),
+        Err(why) => handled.closed(why),
     }
     if handled.access != Access::Deny && rule.authenticators.iter().any(|handler| handler.name == "anonymous") {
         let why = "requests that bring an `Authorization` header pass too; `anonymous` left them to whoever came next";
@@ -78,6 +97,31 @@ pub(super) fn handled(rule: &OathRule, config: &OathConfig, kratos: &Kratos) -> 
 }
 
 impl Handled {
+    /// Where browsers without a session are sent.
+    pub(super) fn login(&self) -> Option<&str> {
+        self.refusals.as_ref()?.login.as_deref()
+    }
+
+    /// What reads captures, beside headers.
+    pub(super) fn templates(&self) -> Vec<String> {
+        let cookies = self.cookies.iter().map(|(_, template)| template.clone());
+        let documents = self.authorize.iter().chain(&self.id_token).map(ToString::to_string);
+        cookies.chain(documents).collect()
+    }
+
+    /// Whether a definition is used here.
+    pub(super) fn uses(&self, section: &str, name: &str) -> bool {
+        let is_it = |entry: &Value| match entry {
+            Value::Object(entry) => entry.contains_key(name),
+            entry => entry == name,
+        };
+        match section {
+            "authenticators" => self.authenticate.iter().any(is_it),
+            "authorizers" => self.authorize.iter().any(is_it),
+            _ => self.enrich.iter().any(|own| own == name),
+        }
+    }
+
     fn improved(&mut self, text: impl Into<String>) {
         self.remarks.push((Verdict::Improved, text.into()));
     }
@@ -86,20 +130,36 @@ impl Handled {
         self.remarks.push((Verdict::Dropped, text.into()));
     }
 
-    /// What cannot be kept must not have become more open.
-    fn closed(&mut self, why: impl Into<String>) {
-        self.access = Access::Deny;
+    /// Forgets what a rule that lets nobody pass does not need.
+    fn clear(&mut self) {
         self.when.clear();
+        self.authenticate.clear();
+        self.enrich.clear();
+        self.authorize.clear();
+        self.cookies.clear();
+        (self.id_token, self.forward_credentials) = (None, false);
+    }
+
+    /// What cannot be kept must not have become more open.
+    pub(super) fn closed(&mut self, why: impl Into<String>) {
+        self.access = Access::Deny;
+        self.clear();
         self.headers.clear();
         self.dropped(format!("{}; the rule lets nobody pass (`access: deny`) until you say who may", why.into()));
     }
 
-    fn authenticators(&mut self, rule: &OathRule, kratos: &Kratos) -> Result<Named, String> {
+    fn authenticators(
+        &mut self,
+        rule: &OathRule,
+        kratos: &Kratos,
+        definitions: &mut Definitions,
+    ) -> Result<Named, String> {
         if rule.authenticators.is_empty() {
             return Err("it has no authenticator, so that Oathkeeper answers 500".to_owned());
         }
         let mut session = None::<Asked>;
         let mut open = None::<String>;
+        let mut takes_tokens = false;
         for handler in &rule.authenticators {
             match mechanism(handler)? {
                 Mechanism::Nobody => break,
@@ -110,91 +170,184 @@ impl Handled {
                         break;
                     }
                 }
-                Mechanism::Session(asked) if open.is_some() => {
-                    drop(asked);
+                Mechanism::Session(_) | Mechanism::Token(_) if open.is_some() => {
                     self.improved(format!("`{}` stands behind `anonymous`, which answers first", handler.name));
                 }
                 Mechanism::Session(asked) => {
-                    if kratos.origin.as_ref().is_some_and(|origin| *origin != asked.origin) {
-                        return Err(format!("`{}` asks a second Kratos, {}", handler.name, asked.origin));
-                    }
-                    for remark in &asked.remarks {
+                    self.session(handler, &asked, session.is_some(), kratos)?;
+                    session.get_or_insert(asked);
+                }
+                Mechanism::Token(token) => {
+                    takes_tokens = true;
+                    for remark in &token.remarks {
                         self.improved(format!("`{}`: {remark}", handler.name));
                     }
-                    let both = session.is_some();
-                    if asked.via == Via::Bearer && !both && kratos.cookie {
-                        // A cookie travels by itself; whoever wanted bearers only must not be open to forged requests.
-                        self.when.push("has(request.headers.authorization)".to_owned());
-                    } else {
-                        self.when.clear();
-                    }
-                    session.get_or_insert(asked);
+                    let name = named(&mut definitions.authenticators, token.name, token.definition);
+                    self.authenticate.push(match token.scopes.as_slice() {
+                        [] => json!(name),
+                        scopes => json!({ name: { "scopes": scopes } }),
+                    });
                 }
             }
         }
-        self.access = match (&session, &open) {
-            (Some(_), None) => Access::Session,
-            (Some(_), Some(_)) => Access::Optional,
-            (None, Some(_)) => Access::Public,
-            (None, None) => Access::Deny,
+        self.access = match (session.is_some() || takes_tokens, &open) {
+            (true, None) => Access::Session,
+            (true, Some(_)) => Access::Optional,
+            (false, Some(_)) => Access::Public,
+            (false, None) => Access::Deny,
         };
         if self.access == Access::Optional {
             self.when.clear();
-            self.improved("a stale session passes unnamed, as without one; Oathkeeper refused it with 401");
+            self.improved("a stale session or token passes unnamed, as without one; Oathkeeper refused it with 401");
         }
         if self.access == Access::Deny {
             self.improved("`unauthorized` answered 401; `access: deny` answers 403");
         }
-        Ok(match session {
-            Some(asked) => Named::Session { subject: asked.subject, extra: asked.extra, anonymous: open },
-            None => Named::Constant(open.unwrap_or_default()),
-        })
+        if takes_tokens {
+            // Oathkeeper leaves the token in the request.
+            self.forward_credentials = true;
+            if let Some(name) = open.as_ref().filter(|name| !name.is_empty()) {
+                self.authenticate.push(anonymous(name));
+            }
+            if session.as_ref().is_some_and(|asked| asked.via == Via::Bearer) {
+                self.improved("of its bearers, those that begin `ory_st_` are for Kratos and the others are not");
+            }
+        }
+        let who = match session {
+            Some(asked) => Named::session(asked.subject, asked.extra, open),
+            None if takes_tokens => Named::default(),
+            None => Named::constant(open.unwrap_or_default()),
+        };
+        Ok(if takes_tokens { who.or_token() } else { who })
     }
 
-    fn authorizer(&mut self, rule: &OathRule) -> Result<(), String> {
-        match rule.authorizer.as_ref().map(|handler| handler.name.as_str()) {
-            Some("allow") => Ok(()),
-            Some("deny") => {
+    fn session(&mut self, handler: &Handler, asked: &Asked, both: bool, kratos: &Kratos) -> Result<(), String> {
+        if kratos.origin.as_ref().is_some_and(|origin| *origin != asked.origin) {
+            return Err(format!("`{}` asks a second Kratos, {}", handler.name, asked.origin));
+        }
+        for remark in &asked.remarks {
+            self.improved(format!("`{}`: {remark}", handler.name));
+        }
+        if asked.via == Via::Bearer && !both && kratos.cookie {
+            // A cookie travels by itself; whoever wanted bearers only must not be open to forged requests.
+            self.when.push("has(request.headers.authorization)".to_owned());
+        } else {
+            self.when.clear();
+        }
+        if !both {
+            self.authenticate.push(json!("session"));
+        }
+        Ok(())
+    }
+
+    fn authorizer(&mut self, rule: &OathRule, who: &Named, definitions: &mut Definitions) -> Result<(), String> {
+        let Some(handler) = &rule.authorizer else {
+            return Err("it has no authorizer, so that Oathkeeper answers 500".to_owned());
+        };
+        match handler.name.as_str() {
+            "allow" => Ok(()),
+            "deny" => {
                 self.access = Access::Deny;
-                self.when.clear();
                 Ok(())
             }
-            Some(name) => Err(format!("the authorizer `{name}` has nothing like it here yet")),
-            None => Err("it has no authorizer, so that Oathkeeper answers 500".to_owned()),
+            "remote_json" => {
+                let asked = remote::remote_json(handler, who)?;
+                for remark in &asked.remarks {
+                    self.improved(format!("`remote_json`: {remark}"));
+                }
+                let name = named(&mut definitions.authorizers, asked.name, asked.definition);
+                self.authorize.push(json!({ name: asked.of_rule }));
+                Ok(())
+            }
+            "remote" => {
+                Err("the authorizer `remote` sends the body of the request, which nobody looks at here".to_owned())
+            }
+            "keto_engine_acp_ory" => Err(
+                "the authorizer `keto_engine_acp_ory` speaks to a Keto that is gone: `authorize` asks a current one"
+                    .to_owned(),
+            ),
+            name => Err(format!("the authorizer `{name}` has nothing like it here")),
         }
     }
 
-    fn mutators(&mut self, rule: &OathRule, named: &Named) -> Result<(), String> {
+    fn mutators(&mut self, rule: &OathRule, mut who: Named, definitions: &mut Definitions) -> Result<(), String> {
         if rule.mutators.is_empty() {
             return Err("it has no mutator, so that Oathkeeper answers 500".to_owned());
         }
-        let mut is_hydrated = false;
         for handler in &rule.mutators {
             match handler.name.as_str() {
                 "noop" => {}
-                "header" => self.headers(handler, named, is_hydrated)?,
-                "id_token" => {
-                    self.dropped(
-                        "`id_token` has nothing like it here yet: THE SERVICE GETS NO JWT and must not rely on one; \
-                         requests with an `Authorization` of their own are refused, for nobody replaces it now",
-                    );
-                    self.refuse_authorization();
-                }
+                "header" => self.headers(handler, &who)?,
+                "id_token" => self.id_token(handler, &who, definitions)?,
                 "hydrator" => {
-                    is_hydrated = true;
-                    self.dropped("`hydrator` has nothing like it here yet: nobody is asked for more about the caller");
+                    let asked = remote::hydrator(handler, &who)?;
+                    for remark in &asked.remarks {
+                        self.improved(remark.clone());
+                    }
+                    let name = named(&mut definitions.enrichers, asked.name, asked.definition);
+                    who = who.hydrated(&name);
+                    self.enrich.push(name);
                 }
-                "cookie" => {
-                    return Err("`cookie` has nothing like it here yet, and a client could send such a cookie itself"
-                        .to_owned());
-                }
+                "cookie" => self.cookies(handler, &who)?,
                 name => return Err(format!("the mutator `{name}` has nothing like it here")),
             }
         }
         Ok(())
     }
 
-    fn headers(&mut self, handler: &Handler, named: &Named, is_hydrated: bool) -> Result<(), String> {
+    fn id_token(&mut self, handler: &Handler, who: &Named, definitions: &mut Definitions) -> Result<(), String> {
+        let config = &handler.config;
+        let issuer = config.get("issuer_url").and_then(text).filter(|issuer| !issuer.is_empty());
+        let issuer = issuer.map(|issuer| tokens::plain(&issuer)).ok_or("`id_token` has no `issuer_url`")?;
+        if definitions.issuer.as_ref().is_some_and(|known| *known != issuer) {
+            return Err(format!("`id_token` signs in a second name, `{issuer}`"));
+        }
+        let mut token = Map::new();
+        let ttl = config.get("ttl").and_then(text).unwrap_or_else(|| "15m".to_owned());
+        let ttl = tokens::duration(&ttl).ok_or_else(|| format!("`id_token` is good for `{ttl}`"))?;
+        token.insert("ttl".to_owned(), json!(ttl));
+        if let Some(claims) = config.get("claims").and_then(text).filter(|claims| !claims.trim().is_empty()) {
+            let claims = document(&claims, who).map_err(|why| format!("the claims of `id_token`: {why}"))?;
+            let Value::Object(mut claims) = claims else {
+                return Err("the claims of `id_token` are no object".to_owned());
+            };
+            if let Some(audience) = claims.remove("aud") {
+                token.insert("audience".to_owned(), audience);
+            }
+            // Oathkeeper lets nobody overrule them either.
+            claims.retain(|name, _| !["iss", "sub", "iat", "nbf", "exp", "jti"].contains(&name.as_str()));
+            if !claims.is_empty() {
+                token.insert("claims".to_owned(), Value::Object(claims));
+            }
+        }
+        if let Some(name) = who.only_name() {
+            if name.is_empty() {
+                return Err("`id_token` signs a token about nobody".to_owned());
+            }
+            // Nobody is asked who asks, and yet somebody is named.
+            self.access = Access::Optional;
+            self.authenticate = vec![anonymous(name)];
+        }
+        definitions.issuer = Some(issuer);
+        self.id_token = Some(Value::Object(token));
+        self.forward_credentials = false;
+        self.improved(format!(
+            "`id_token` is signed with a new key: `portcullis keys generate {KEY}` makes it, and /.well-known/jwks.json has it"
+        ));
+        Ok(())
+    }
+
+    fn cookies(&mut self, handler: &Handler, who: &Named) -> Result<(), String> {
+        for (name, template) in handler.config.get("cookies").and_then(Value::as_object).into_iter().flatten() {
+            let template = text(template).ok_or_else(|| format!("the cookie `{name}` is no text"))?;
+            let value =
+                super::template::template(&template, who).map_err(|why| format!("the cookie `{name}`: {why}"))?;
+            self.cookies.push((name.clone(), value));
+        }
+        Ok(())
+    }
+
+    fn headers(&mut self, handler: &Handler, who: &Named) -> Result<(), String> {
         let Some(headers) = handler.config.get("headers").and_then(Value::as_object) else { return Ok(()) };
         for (name, template) in headers {
             let lower = name.to_ascii_lowercase();
@@ -219,12 +372,8 @@ impl Handled {
                 }
                 _ => {}
             }
-            let value = match text(template).ok_or_else(|| "it is no text".to_owned()).and_then(|template| {
-                if is_hydrated && template.contains(".Extra") {
-                    return Err("it reads what the hydrator told".to_owned());
-                }
-                header(name, &template, named)
-            }) {
+            let template_text = text(template).ok_or_else(|| "it is no text".to_owned());
+            let value = match template_text.and_then(|template| header(name, &template, who)) {
                 Ok(value) => value,
                 Err(why) => {
                     self.dropped(format!(
@@ -259,60 +408,29 @@ impl Handled {
         super::matching::dedup(&mut self.when);
     }
 
-    /// What is refused, and how: the rule's own error handlers come first, then those of the configuration.
+    /// What is refused, and how.
     fn errors(&mut self, rule: &OathRule, config: &OathConfig) {
-        let cause = if self.access == Access::Deny { "forbidden" } else { "unauthorized" };
-        let fallback = config.fallback();
-        let mut on_refusal = "json";
-        let mut redirect = None;
-        for handler in rule.errors.iter().chain(&fallback).filter(|handler| !handler.disabled) {
-            let whens = handler.config.get("when").and_then(Value::as_array).cloned().unwrap_or_default();
-            let fits = whens.iter().filter(|when| {
-                let errors = when.get("error").map(texts).unwrap_or_default();
-                errors.is_empty() || errors.iter().any(|error| error == cause)
-            });
-            let requests = fits.map(|when| when.get("request")).collect::<Vec<_>>();
-            if !whens.is_empty() && requests.is_empty() {
-                continue;
+        let refuses = match self.access {
+            Access::Session => true,
+            Access::Optional | Access::Public => !self.authorize.is_empty(),
+            Access::Deny => !rule.errors.is_empty(),
+        };
+        if refuses {
+            let refusals = refusals(rule, config);
+            for why in &refusals.dropped {
+                self.dropped(why.clone());
             }
-            let always = whens.is_empty() || requests.iter().any(Option::is_none);
-            match handler.name.as_str() {
-                "redirect" => {
-                    let accepts = requests.iter().flatten().filter_map(|request| request.pointer("/header/accept"));
-                    let is_html =
-                        |accept: &Value| texts(accept).iter().any(|one| matches!(one.as_str(), "text/html" | "text/*"));
-                    if always || accepts.into_iter().any(is_html) {
-                        on_refusal = if always { "redirect" } else { "auto" };
-                        redirect = redirect.or_else(|| handler.config.get("to").and_then(text));
-                        let parameter = handler.config.get("return_to_query_param").and_then(text).unwrap_or_default();
-                        if !matches!(parameter.as_str(), "" | "return_to") {
-                            self.dropped(format!("where to return to is told as `return_to`, not as `{parameter}`"));
-                        }
-                    } else {
-                        self.dropped("its redirect has a condition that cannot be said: browsers are redirected, others get JSON");
-                    }
-                }
-                "www_authenticate" => {
-                    self.dropped("`www_authenticate`: a refusal has no realm, it is told as JSON");
-                }
-                _ => {}
+            for why in &refusals.improved {
+                self.improved(why.clone());
             }
-            if always {
-                break;
-            }
-        }
-        match self.access {
-            Access::Session => {
-                self.on_refusal = Some(on_refusal);
-                self.redirect = redirect;
-            }
-            Access::Optional | Access::Public => {}
-            Access::Deny if rule.errors.iter().any(|handler| handler.name == "redirect") && redirect.is_some() => {
-                self.dropped("it redirected whom it denied; here they get 403");
-            }
-            Access::Deny => {}
+            self.refusals = Some(refusals);
         }
     }
+}
+
+/// Whoever brings nothing is called this.
+fn anonymous(name: &str) -> Value {
+    json!({ "anonymous": { "subject": tokens::plain(name) } })
 }
 
 const NO_AUTHORIZATION: &str = "!has(request.headers.authorization)";

@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::source::text;
+use super::source::{text, texts};
 use super::{Notes, Verdict};
 
 /// Where the gateway and its operators listen; what is absent keeps its default.
@@ -12,6 +12,8 @@ use super::{Notes, Verdict};
 pub(super) struct Listeners {
     pub(super) proxy: Option<SocketAddr>,
     pub(super) ops: Option<SocketAddr>,
+    /// What pages of other origins may do, on every rule.
+    pub(super) cors: Option<Value>,
 }
 
 /// Reads `serve`, and says what of it has to be written anew.
@@ -31,18 +33,48 @@ pub(super) fn listeners(serve: &Value, notes: &mut Notes) -> Listeners {
     }
     for (key, advice) in [
         ("tls", "name the files in `listen.tls`"),
-        ("cors", "say it in `cors` of the rules it is for"),
         ("timeout", "see `listen.read_timeout`, `listen.write_timeout` and `listen.idle_timeout`"),
     ] {
         if proxy.get(key).is_some_and(|value| value.is_object() && value.get("enabled") != Some(&Value::Bool(false))) {
             notes.whole(Verdict::Dropped, format!("`serve.proxy.{key}` is not brought over: {advice}"));
         }
     }
+    if let Some(cors) = proxy.get("cors").filter(|cors| cors.get("enabled") == Some(&Value::Bool(true))) {
+        listeners.cors = self::cors(cors, notes);
+    }
     if proxy.get("trust_forwarded_headers") == Some(&Value::Bool(true)) {
         let why = "`trust_forwarded_headers` believed everyone: list your proxies in `listen.trusted_proxies`";
         notes.whole(Verdict::Dropped, why);
     }
     listeners
+}
+
+/// `cors` of every rule. Preflights are answered before anybody is asked who asks.
+fn cors(theirs: &Value, notes: &mut Notes) -> Option<Value> {
+    let list = |key: &str| theirs.get(key).map(texts).filter(|texts| !texts.is_empty());
+    let origins = list("allowed_origins").unwrap_or_else(|| vec!["*".to_owned()]);
+    let credentials = theirs.get("allow_credentials") == Some(&Value::Bool(true));
+    if credentials && origins.iter().any(|origin| origin == "*") {
+        notes.whole(
+            Verdict::Dropped,
+            "`serve.proxy.cors` let pages of every origin act as whoever is signed in: name the origins in `cors` of the rules",
+        );
+        return None;
+    }
+    let mut cors = json!({ "origins": origins });
+    for (key, ours) in [("allowed_methods", "methods"), ("allowed_headers", "headers"), ("exposed_headers", "expose")] {
+        if let Some(texts) = list(key).filter(|texts| !texts.iter().any(|text| text == "*")) {
+            cors[ours] = json!(texts);
+        }
+    }
+    if credentials {
+        cors["credentials"] = json!(true);
+    }
+    if let Some(seconds) = theirs.get("max_age").and_then(Value::as_u64).filter(|seconds| *seconds > 0) {
+        cors["max_age"] = json!(format!("{seconds}s"));
+    }
+    notes.whole(Verdict::Improved, "`serve.proxy.cors` is `cors` of every rule: give it to those only that it is for");
+    Some(cors)
 }
 
 fn address(of: &Value, port: u16, any: IpAddr, name: &str, notes: &mut Notes) -> Option<SocketAddr> {

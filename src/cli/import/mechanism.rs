@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 use url::{Position, Url};
 
 use super::source::{Handler, OathConfig, OathRule, Stage, text, texts};
+use super::tokens;
+use super::tokens::TokenUse;
 
 /// What all rules together say of Kratos.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +27,7 @@ pub(super) enum Mechanism {
     Open(String),
     Nobody,
     Session(Asked),
+    Token(TokenUse),
 }
 
 /// A question to Kratos.
@@ -53,7 +56,7 @@ impl Kratos {
         let handlers = rules.iter().flat_map(|rule| &rule.authenticators).filter(|handler| !handler.disabled);
         for asked in handlers.filter_map(|handler| match mechanism(handler) {
             Ok(Mechanism::Session(asked)) => Some(asked),
-            Ok(Mechanism::Open(_) | Mechanism::Nobody) | Err(_) => None,
+            Ok(Mechanism::Open(_) | Mechanism::Nobody | Mechanism::Token(_)) | Err(_) => None,
         }) {
             kratos.origin.get_or_insert(asked.origin);
             match asked.via {
@@ -103,7 +106,9 @@ pub(super) fn mechanism(handler: &Handler) -> Result<Mechanism, String> {
             };
             Ok(Mechanism::Session(asked(handler, "sub", via)?))
         }
-        name => Err(format!("the authenticator `{name}` has nothing like it here yet")),
+        "jwt" => tokens::jwt(handler).map(Mechanism::Token),
+        "oauth2_introspection" => tokens::introspection(handler).map(Mechanism::Token),
+        name => Err(format!("the authenticator `{name}` has nothing like it here")),
     }
 }
 

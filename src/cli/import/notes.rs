@@ -99,12 +99,6 @@ pub(super) fn customs(rules: &[OathRule], gateway: &Gateway, notes: &mut Notes) 
     if gateway.rules.iter().any(|rule| rule.share.methods.contains("GET")) {
         notes.whole(Verdict::Improved, "GET means HEAD too");
     }
-    if rules.iter().any(|rule| !rule.upstream.url.is_empty() && !rule.upstream.preserve_host) {
-        notes.whole(
-            Verdict::Improved,
-            "services get the client's `Host`; without `preserve_host` Oathkeeper sent the upstream's own",
-        );
-    }
     if gateway.rules.iter().any(|rule| !rule.handled.headers.is_empty()) {
         notes.whole(
             Verdict::Improved,
@@ -114,7 +108,8 @@ pub(super) fn customs(rules: &[OathRule], gateway: &Gateway, notes: &mut Notes) 
     if gateway.rules.iter().any(|rule| rule.handled.access == Access::Session) {
         notes.whole(Verdict::Improved, "sessions are cached for `sessions.ttl`; Kratos being away is 503, not 401");
     }
-    if gateway.rules.iter().any(|rule| rule.handled.redirect.is_some()) {
+    if gateway.rules.iter().any(|rule| rule.handled.refusals.as_ref().is_some_and(|refusals| refusals.login.is_some()))
+    {
         notes.whole(
             Verdict::Improved,
             "redirects are 303, for navigations of browsers only, and say where to come back to in `return_to`",

@@ -50,14 +50,14 @@ pub(super) fn take(drafts: &mut Vec<Draft>, rules: &[OathRule], kratos: &Kratos,
 
 /// Where the API is mounted, if the rule does nothing but pass it through.
 fn prefix(draft: &Draft, rule: &OathRule, kratos: &Kratos) -> Option<String> {
-    let is_kratos = upstream(&rule.upstream).ok().flatten() == kratos.origin && kratos.origin.is_some();
+    let upstream = upstream(&rule.upstream).ok().flatten()?;
+    let is_kratos = kratos.origin.as_ref() == Some(&upstream.url) && upstream.add_prefix.is_empty();
     let is_open =
         draft.handled.access == Access::Public && draft.handled.when.is_empty() && draft.handled.headers.is_empty();
     if !is_kratos || !is_open {
         return None;
     }
-    let stripped = rule.upstream.strip_path.trim_matches('/');
-    let prefix = if stripped.is_empty() { String::new() } else { format!("/{stripped}") };
+    let prefix = upstream.strip_prefix;
     let is_plain = |part: &str| {
         !matches!(part, "." | "..")
             && !part.is_empty()

@@ -1,25 +1,98 @@
 //! Go templates of headers, as text with holes.
 
-use super::expression::{of_session, string};
-use crate::decision::template::HeaderTemplate;
+use super::expression::{of_root, of_session, string};
+use crate::decision::template::{HeaderTemplate, Template};
 
 /// Who is behind a request of a rule, as templates name them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Named {
+    session: Option<Ways>,
+    /// A token may say who asks.
+    token: bool,
+    /// What those are called that bring nothing, where they may pass.
+    unnamed: Option<String>,
+    /// The hydrator that told last; its word stands in place of whoami's.
+    hydrated: Option<String>,
+}
+
+/// The ways to what templates call `.Subject` and `.Extra` in whoami's answer; absent where they cannot be said.
 #[derive(Clone, Debug)]
-pub(super) enum Named {
-    /// Always this subject.
-    Constant(String),
-    Session {
-        /// The way to the subject in whoami's answer.
-        subject: Option<Vec<String>>,
-        /// The way to what templates call `.Extra`.
-        extra: Option<Vec<String>>,
-        /// The subject of those without a session, where they may pass.
-        anonymous: Option<String>,
-    },
+struct Ways {
+    subject: Option<Vec<String>>,
+    extra: Option<Vec<String>>,
+}
+
+impl Named {
+    pub(super) fn constant(subject: String) -> Self {
+        Self { unnamed: Some(subject), ..Self::default() }
+    }
+
+    pub(super) fn session(subject: Option<Vec<String>>, extra: Option<Vec<String>>, unnamed: Option<String>) -> Self {
+        Self { session: Some(Ways { subject, extra }), unnamed, ..Self::default() }
+    }
+
+    #[must_use]
+    pub(super) fn or_token(self) -> Self {
+        Self { token: true, ..self }
+    }
+
+    #[must_use]
+    pub(super) fn hydrated(self, name: &str) -> Self {
+        Self { hydrated: Some(name.to_owned()), ..self }
+    }
+
+    /// What everybody is called, where nobody is asked who asks.
+    pub(super) fn only_name(&self) -> Option<&str> {
+        if self.session.is_none() && !self.token { Some(self.unnamed.as_deref().unwrap_or_default()) } else { None }
+    }
+
+    /// The subject as a hole, or as what it always is.
+    pub(super) fn subject_hole(&self) -> Result<String, String> {
+        match (&self.session, self.token, &self.unnamed) {
+            (None, false, unnamed) => Ok(literal(unnamed.as_deref().unwrap_or_default())),
+            (Some(Ways { subject: None, .. }), ..) => Err("its `subject_from` is no plain path".to_owned()),
+            (None, true, _) => Ok("${subject}".to_owned()),
+            (Some(Ways { subject: Some(way), .. }), true, _) if *way == ["identity", "id"] => {
+                Ok("${subject}".to_owned())
+            }
+            (Some(Ways { subject: Some(way), .. }), true, _) => {
+                Ok(format!("${{session != null ? {} : subject}}", of_session(way)))
+            }
+            (Some(Ways { subject: Some(way), .. }), false, None) => Ok(format!("${{{}}}", of_session(way))),
+            (Some(Ways { subject: Some(way), .. }), false, Some(name)) => {
+                Ok(format!("${{session == null ? {} : {}}}", string(name), of_session(way)))
+            }
+        }
+    }
+
+    /// What templates call `.Extra`, or a part of it, as a hole.
+    pub(super) fn extra_hole(&self, names: &[String]) -> Result<String, String> {
+        if let Some(hydrator) = &self.hydrated {
+            let way = [hydrator.clone(), "extra".to_owned()].into_iter().chain(names.iter().cloned());
+            return Ok(format!("${{{}}}", of_root("context", &way.collect::<Vec<_>>())));
+        }
+        let way = match &self.session {
+            Some(Ways { extra: None, .. }) => return Err("its `extra_from` is no plain path".to_owned()),
+            Some(Ways { extra: Some(way), .. }) => Some(of_session(&[way.as_slice(), names].concat())),
+            None => None,
+        };
+        match (way, self.token) {
+            (None, false) => Err("without a session `.Extra` is empty".to_owned()),
+            (None, true) => Ok(format!("${{{}}}", of_root("claims", names))),
+            (Some(way), false) => Ok(format!("${{{way}}}")),
+            (Some(way), true) => Ok(format!("${{session != null ? {way} : {}}}", of_root("claims", names))),
+        }
+    }
 }
 
 /// Translates a template; the value is one that our configuration takes.
 pub(super) fn header(name: &str, template: &str, named: &Named) -> Result<String, String> {
+    let value = self::template(template, named)?;
+    HeaderTemplate::parse(name, &value).map(|_| value.clone()).map_err(|error| error.to_string())
+}
+
+/// Translates a template of a text.
+pub(super) fn template(template: &str, named: &Named) -> Result<String, String> {
     let mut value = String::new();
     let mut rest = template;
     while let Some(start) = rest.find("{{") {
@@ -39,7 +112,7 @@ pub(super) fn header(name: &str, template: &str, named: &Named) -> Result<String
         value.push_str(&hole(action.trim(), named)?);
     }
     value.push_str(&literal(rest));
-    HeaderTemplate::parse(name, &value).map(|_| value.clone()).map_err(|error| error.to_string())
+    Template::parse(&value).map(|_| value.clone()).map_err(|error| error.to_string())
 }
 
 fn literal(text: &str) -> String {
@@ -64,14 +137,14 @@ fn hole(action: &str, named: &Named) -> Result<String, String> {
         all => all,
     };
     match words {
-        [".Subject"] => subject(named),
-        [".Extra"] | [".Extra", "|", "toJson"] | ["toJson", ".Extra"] => extra(named, &[]),
+        [".Subject"] => named.subject_hole(),
+        [".Extra"] | [".Extra", "|", "toJson"] | ["toJson", ".Extra"] => named.extra_hole(&[]),
         [one] if one.starts_with(".Extra.") => {
-            extra(named, &one[".Extra.".len()..].split('.').map(str::to_owned).collect::<Vec<_>>())
+            named.extra_hole(&one[".Extra.".len()..].split('.').map(str::to_owned).collect::<Vec<_>>())
         }
         ["index", ".Extra", names @ ..] if !names.is_empty() => {
             let names = names.iter().map(|name| unquoted(name)).collect::<Option<Vec<_>>>().ok_or_else(unknown)?;
-            extra(named, &names)
+            named.extra_hole(&names)
         }
         [".MatchContext.Method"] => Ok("${request.method}".to_owned()),
         [".MatchContext.URL.Path"] => Ok("${request.path}".to_owned()),
@@ -87,25 +160,6 @@ fn hole(action: &str, named: &Named) -> Result<String, String> {
         }
         [one] => Ok(literal(&unquoted(one).ok_or_else(unknown)?)),
         _ => Err(unknown()),
-    }
-}
-
-fn subject(named: &Named) -> Result<String, String> {
-    match named {
-        Named::Constant(subject) => Ok(literal(subject)),
-        Named::Session { subject: None, .. } => Err("its `subject_from` is no plain path".to_owned()),
-        Named::Session { subject: Some(way), anonymous: None, .. } => Ok(format!("${{{}}}", of_session(way))),
-        Named::Session { subject: Some(way), anonymous: Some(name), .. } => {
-            Ok(format!("${{session == null ? {} : {}}}", string(name), of_session(way)))
-        }
-    }
-}
-
-fn extra(named: &Named, names: &[String]) -> Result<String, String> {
-    match named {
-        Named::Constant(_) => Err("without a session `.Extra` is empty".to_owned()),
-        Named::Session { extra: None, .. } => Err("its `extra_from` is no plain path".to_owned()),
-        Named::Session { extra: Some(way), .. } => Ok(format!("${{{}}}", of_session(&[way, names].concat()))),
     }
 }
 
@@ -154,7 +208,7 @@ mod tests {
     }
 
     fn named(anonymous: Option<&str>) -> Named {
-        Named::Session { subject: way("identity.id"), extra: way(""), anonymous: anonymous.map(str::to_owned) }
+        Named::session(way("identity.id"), way(""), anonymous.map(str::to_owned))
     }
 
     #[test]
@@ -179,7 +233,19 @@ mod tests {
             header("X-A", "{{ .Subject }}", &named(Some("guest"))).as_deref(),
             Ok("${session == null ? \"guest\" : identity.id}")
         );
-        assert_eq!(header("X-A", "{{ .Subject }}", &Named::Constant("guest".to_owned())).as_deref(), Ok("guest"));
+        assert_eq!(header("X-A", "{{ .Subject }}", &Named::constant("guest".to_owned())).as_deref(), Ok("guest"));
+    }
+
+    #[test]
+    fn tokens_and_hydrators_name_the_caller_too() {
+        for (named, subject, extra) in [
+            (Named::default().or_token(), "${subject}", "${claims.email}"),
+            (named(None).or_token(), "${subject}", "${session != null ? session.email : claims.email}"),
+            (named(None).hydrated("hydrator"), "${identity.id}", "${context.hydrator.extra.email}"),
+        ] {
+            assert_eq!(header("X-A", "{{ print .Subject }}", &named).as_deref(), Ok(subject));
+            assert_eq!(header("X-A", "{{ print .Extra.email }}", &named).as_deref(), Ok(extra));
+        }
     }
 
     #[test]
@@ -193,6 +259,6 @@ mod tests {
         ] {
             assert!(header("X-A", template, &named(None)).is_err(), "{template}");
         }
-        assert!(header("X-A", "{{ .Extra.a }}", &Named::Constant(String::new())).is_err());
+        assert!(header("X-A", "{{ .Extra.a }}", &Named::constant(String::new())).is_err());
     }
 }

@@ -43,6 +43,53 @@ pub(super) fn list<T: AsRef<str>>(items: &[T]) -> String {
     format!("[{}]", items.collect::<Vec<_>>().join(", "))
 }
 
+/// A document whose texts stand as they are, each line `indent` blanks in; a mapping or a list.
+pub(super) fn block(document: &serde_json::Value, indent: usize) -> String {
+    use serde_json::Value;
+    let blanks = " ".repeat(indent);
+    match document {
+        Value::Object(entries) if !entries.is_empty() => entries
+            .iter()
+            .map(|(key, value)| format!("{blanks}{}:{}", scalar(key), behind(value, indent + 2)))
+            .collect(),
+        Value::Array(items) if !items.is_empty() => items
+            .iter()
+            .map(|item| match item {
+                Value::Object(entries) if !entries.is_empty() => {
+                    let block = block(item, indent + 2);
+                    format!("{blanks}- {}", block.trim_start())
+                }
+                item => format!("{blanks}-{}", behind(item, indent + 2)),
+            })
+            .collect(),
+        other => format!("{blanks}{}\n", flat(other)),
+    }
+}
+
+/// What stands behind a key or a dash.
+fn behind(value: &serde_json::Value, indent: usize) -> String {
+    use serde_json::Value;
+    match value {
+        Value::Object(entries) if !entries.is_empty() => format!("\n{}", block(value, indent)),
+        Value::Array(items) if items.iter().all(|item| !item.is_array() && !item.is_object()) => {
+            format!(" [{}]\n", items.iter().map(flat).collect::<Vec<_>>().join(", "))
+        }
+        Value::Array(_) => format!("\n{}", block(value, indent)),
+        other => format!(" {}\n", flat(other)),
+    }
+}
+
+fn flat(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => {
+            let text = scalar(text);
+            // Within brackets more characters have a meaning; quotes are safe anywhere.
+            if text.contains([':', '*']) && !text.starts_with(['\'', '"']) { format!("'{text}'") } else { text }
+        }
+        other => other.to_string(),
+    }
+}
+
 /// A text in one line, for a comment.
 pub(super) fn comment(text: &str) -> String {
     text.chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c }).collect()
