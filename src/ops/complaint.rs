@@ -44,6 +44,14 @@ impl Complaint {
         "The body must be sent as `application/json`.",
     );
 
+    pub(super) const FORM_TOO_LARGE: Self =
+        Self::fixed(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The form is longer than 64 KiB.");
+    pub(super) const UNSUPPORTED_FORM: Self = Self::fixed(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "The form must be sent as `application/x-www-form-urlencoded`.",
+    );
+
     const fn fixed(status: StatusCode, id: &'static str, reason: &'static str) -> Self {
         Self { status, id, reason: Cow::Borrowed(reason) }
     }
@@ -69,6 +77,16 @@ impl IntoResponse for Complaint {
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        response
+    }
+}
+
+impl Complaint {
+    /// The same for a browser, which asks its user for a password where it is told how.
+    pub(super) fn for_people(self) -> Response {
+        let mut response = self.into_response();
+        let basic = HeaderValue::from_static("Basic realm=\"portcullis\", charset=\"UTF-8\"");
+        response.headers_mut().insert(WWW_AUTHENTICATE, basic);
         response
     }
 }

@@ -39,6 +39,7 @@ use crate::sessions::whoami;
 use crate::sessions::whoami::SessionError;
 use crate::tokens;
 
+pub(super) mod page;
 mod query;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,11 @@
 
 use axum::Json;
 use axum::extract::Path;
+use axum::extract::RawQuery;
 use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use http::HeaderMap;
 use serde::Serialize;
 
 use crate::decision::index::Entry;
@@ -14,6 +18,9 @@ use crate::decision::rule::Rule;
 use crate::decision::rule::Target;
 use crate::ops::OpsState;
 use crate::ops::complaint::Complaint;
+use crate::ops::page::is_for_people;
+
+mod page;
 
 /// One rule, for operators.
 #[derive(Serialize)]
@@ -38,9 +45,13 @@ struct Match {
     paths: Vec<String>,
 }
 
-pub(super) async fn list(State(state): State<OpsState>) -> Json<Vec<Listed>> {
+/// `GET /rules`. Browsers get a page.
+pub(super) async fn list(State(state): State<OpsState>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    if is_for_people(&headers) {
+        return page::show(&state, &query.unwrap_or_default());
+    }
     let policy = state.policy.load();
-    Json(owners(&policy).map(|owner| describe(&policy, owner)).collect())
+    Json(owners(&policy).map(|owner| describe(&policy, owner)).collect::<Vec<_>>()).into_response()
 }
 
 pub(super) async fn one(State(state): State<OpsState>, Path(id): Path<String>) -> Result<Json<Listed>, Complaint> {

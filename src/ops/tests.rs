@@ -365,3 +365,76 @@ async fn unknown_paths_and_methods_are_told_apart() {
         assert_eq!(reply.headers.get(ALLOW), Some(&HeaderValue::from_static(allow)), "{method} {target}");
     }
 }
+
+const BROWSER: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+
+#[tokio::test]
+async fn people_get_pages_and_machines_get_json() {
+    let state = state(None);
+    for target in ["/rules", "/explain?url=/open"] {
+        let reply = get(&state, target).await;
+        assert_eq!(reply.headers[CONTENT_TYPE], "application/json", "{target}");
+        let reply = send(&state, "GET", target, &[BROWSER], "").await;
+        assert_eq!((reply.status, &reply.headers[CONTENT_TYPE]), (200, &"text/html; charset=utf-8".parse().unwrap()));
+        let policy = reply.headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'; style-src 'sha256-") && !policy.contains("unsafe"), "{policy}");
+        assert_eq!(reply.headers["cache-control"], "no-store");
+        assert!(!reply.body.contains("<script"), "{target}");
+    }
+    assert_eq!(get(&state, "/explain").await.status, 400);
+    assert_eq!(send(&state, "GET", "/explain", &[BROWSER], "").await.status, 200, "an empty form");
+}
+
+#[tokio::test]
+async fn the_page_answers_the_form_and_escapes_what_it_repeats() {
+    let state = state(None);
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let body = "method=GET&url=https%3A%2F%2Fshop.example.com%2Fapi%2Forders%2F%253Cb%253E&session=none&headers=X-A%3A%20%3Cb%3E";
+    let reply = send(&state, "POST", "/explain", &[form], body).await;
+    assert_eq!(reply.status, 200);
+    for piece in ["Refuse: 401 session_inactive", "href=\"/rules#orders\"", "&lt;b&gt;", "the path belongs to"] {
+        assert!(reply.body.contains(piece), "{piece}\n{}", reply.body);
+    }
+    assert!(!reply.body.contains("<b>"), "{}", reply.body);
+    let json = send(&state, "POST", "/explain", &[("content-type", "application/json")], "{}").await;
+    assert_eq!(json.status, 415);
+    assert_eq!(send(&state, "POST", "/explain", &[form], &"a".repeat(70_000)).await.status, 413);
+}
+
+#[tokio::test]
+async fn rules_are_shown_with_what_became_of_their_requests() {
+    let state = state(None);
+    state.metrics.rules(&["orders", "staff"]);
+    for status in [200, 204, 304] {
+        state.metrics.request("orders", Outcome::Permit, status, Duration::ZERO);
+    }
+    state.metrics.request("orders", Outcome::Refuse, 401, Duration::ZERO);
+    let reply = send(&state, "GET", "/rules?filter=api/orders", &[BROWSER], "").await;
+    assert!(reply.body.contains("<td class=\"number\" data-label=\"Permitted\">3</td>"), "{}", reply.body);
+    assert!(reply.body.contains("<td class=\"number\" data-label=\"Refused\">1</td>"), "{}", reply.body);
+    assert!(!reply.body.contains("id=\"staff\""), "{}", reply.body);
+}
+
+#[tokio::test]
+async fn a_password_is_good_for_looking_alone() {
+    let state = state(Some(TOKEN));
+    let basic = |password: &str| {
+        let pair = STANDARD.encode(format!("anyone:{password}"));
+        format!("Basic {pair}")
+    };
+    let (right, wrong) = (basic(TOKEN), basic("wrong"));
+    for target in ["/rules", "/rules/orders", "/explain?url=/open"] {
+        assert_eq!(send(&state, "GET", target, &[("authorization", &right)], "").await.status, 200, "{target}");
+        assert_eq!(send(&state, "GET", target, &[("authorization", &wrong)], "").await.status, 401, "{target}");
+    }
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(send(&state, "POST", "/explain", &[form, ("authorization", &right)], "url=/open").await.status, 200);
+    // A browser sends it by itself, whoever makes it: it must not change anything, nor speak for a client.
+    let json = ("content-type", "application/json");
+    let forget = send(&state, "POST", "/sessions/forget", &[json, ("authorization", &right)], r#"{"all":true}"#).await;
+    assert_eq!((forget.status, &forget.headers["www-authenticate"]), (401, &"Bearer".parse().unwrap()));
+    assert_eq!(send(&state, "GET", "/decisions/open", &[("authorization", &right)], "").await.status, 401);
+    let asked = send(&state, "GET", "/rules", &[BROWSER], "").await;
+    assert!(asked.headers["www-authenticate"].to_str().unwrap().starts_with("Basic realm="));
+    assert_eq!(get(&state, "/rules").await.headers["www-authenticate"], "Bearer");
+}

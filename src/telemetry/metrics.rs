@@ -195,6 +195,11 @@ impl Metrics {
         self.requests.count(rule, outcome, Class::of(status), took);
     }
 
+    /// How many requests of a rule ended so.
+    pub fn requests_of(&self, rule: &str, outcome: Outcome) -> u64 {
+        self.requests.counted(rule, outcome)
+    }
+
     /// Counts a refusal by its [`Refusal::id`].
     pub fn refusal(&self, id: &'static str) {
         if let Some((_, counter)) = self.refusals.iter().find(|(known, _)| *known == id) {

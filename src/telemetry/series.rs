@@ -86,6 +86,16 @@ impl ByRule {
     }
 }
 
+impl ByRule {
+    /// How many requests of a rule ended so, whatever their status.
+    pub(super) fn counted(&self, rule: &str, outcome: Outcome) -> u64 {
+        let rules = self.rules.load();
+        let series = rules.get(rule).and_then(|series| series.requests.get());
+        let classes = series.map(|series| &series[outcome.index()]);
+        classes.into_iter().flatten().filter_map(|counter| counter.get()).map(IntCounter::get).sum()
+    }
+}
+
 /// Counts by a name of the policy and a closed label. Only names of the policy have series of their own.
 pub(super) struct ByName {
     counts: IntCounterVec,

@@ -3,25 +3,34 @@
 use axum::Json;
 use axum::extract::RawQuery;
 use axum::extract::State;
+use axum::response::IntoResponse;
+use axum::response::Response;
 use http::HeaderMap;
 use http::Method;
 use url::form_urlencoded;
 
 use crate::ops::OpsState;
 use crate::ops::complaint::Complaint;
-use crate::ops::explain::Explanation;
 use crate::ops::explain::Supposed;
 use crate::ops::explain::explain;
 use crate::ops::explain::header;
+use crate::ops::explain::page;
+use crate::ops::page::is_for_people;
 
 /// `GET /explain?method=&url=&session=&header=`: as on the command line, but for the session, which is supposed by name.
+/// Browsers get a page.
 pub(in crate::ops) async fn answer(
     State(state): State<OpsState>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Explanation>, Complaint> {
-    let asked = Asked::read(query.as_deref().unwrap_or_default())?;
+    headers: HeaderMap,
+) -> Result<Response, Complaint> {
+    let query = query.unwrap_or_default();
+    if is_for_people(&headers) {
+        return Ok(page::by_query(&state, &query).await);
+    }
+    let asked = Asked::read(&query)?;
     let policy = state.policy.load_full();
-    Ok(Json(explain(&policy, &asked.method, &asked.url, asked.headers, asked.supposed).await))
+    Ok(Json(explain(&policy, &asked.method, &asked.url, asked.headers, asked.supposed).await).into_response())
 }
 
 /// What the query of `/explain` asks.

@@ -67,7 +67,7 @@ impl fmt::Display for Explanation {
 }
 
 /// Whom the rule would have the gateway ask.
-fn asked(rule: &Rule) -> String {
+pub(super) fn asked(rule: &Rule) -> String {
     let services = rule.services().map(|service| format!("`{}`", service.name)).collect::<Vec<_>>().join(", ");
     let kratos = asked_of_kratos(rule);
     if services.is_empty() { kratos } else { format!("{kratos}; then {services}") }

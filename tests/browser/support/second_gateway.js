@@ -44,7 +44,7 @@ export async function serve(configuration) {
     };
     const deadline = Date.now() + 30_000;
     while (Date.now() < deadline && child.exitCode === null) {
-      if (await answers(`http://${ops}/health/alive`)) return { origin: `http://${listen}`, stop };
+      if (await answers(`http://${ops}/health/alive`)) return { origin: `http://${listen}`, operators: `http://${ops}`, stop };
       await new Promise((wake) => setTimeout(wake, 50));
     }
     await stop();
