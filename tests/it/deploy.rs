@@ -12,7 +12,7 @@ fn every_file_says_first_what_it_is_for() {
     for path in shipped() {
         let text = read(&path);
         let first = text.lines().next().unwrap_or_default();
-        let sentence = first.strip_prefix("# ").or_else(|| first.strip_prefix("// "));
+        let sentence = ["# ", "// ", "-- "].iter().find_map(|comment| first.strip_prefix(comment));
         let says = sentence.is_some_and(|sentence| sentence.len() > 30 && sentence.starts_with(char::is_uppercase));
         assert!(says, "{path} begins with {first:?}");
     }

@@ -65,6 +65,8 @@ class Service:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        # A proxy that ends resets what it had kept open.
+        self.server.handle_error = lambda *_: None
         self.port = self.server.server_port
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -136,6 +138,7 @@ def example(name, ports):
     for standing, key in [("4455", "clients"), ("4458", "decisions"), ("4459", "grpc"), ("3000", "service")]:
         text = re.sub(rf"(127\.0\.0\.1:|port_value: ){standing}\b", rf"\g<1>{ports[key]}", text)
     text = re.sub(r"(?<=listen )8080\b", f"127.0.0.1:{ports['web']}", text)
+    text = re.sub(r"(?<=bind :)8080\b", str(ports["web"]), text)
     return re.sub(r"(?<=//:)8080\b|(?<=port_value: )8080\b", str(ports["web"]), text)
 
 
@@ -173,7 +176,13 @@ def traefik(folder, ports):
     ], {}
 
 
-PEERS = {"nginx": nginx, "caddy": caddy, "envoy": envoy, "traefik": traefik}
+def haproxy(folder, ports):
+    for name in ["haproxy.cfg", "haproxy.lua"]:
+        (folder / name).write_text(example(name, ports))
+    return ["haproxy", "-db", "-f", folder / "haproxy.cfg"], {"cwd": folder}
+
+
+PEERS = {"nginx": nginx, "caddy": caddy, "envoy": envoy, "traefik": traefik, "haproxy": haproxy}
 
 
 def sign_up(port, email):
