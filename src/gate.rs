@@ -11,7 +11,7 @@ use crate::decision::authenticate::{Authenticator, OnInvalid, Presented, present
 use crate::decision::call::{Meaning, Reply, Said, Service};
 use crate::decision::cors::{AnswerHeaders, Preflight};
 use crate::decision::credentials::Credentials;
-use crate::decision::decide::{Captured, Decision, Evidence, FRESH, Permit, asks_who, decide};
+use crate::decision::decide::{Captured, Decision, Evidence, FRESH, Permit, decide};
 use crate::decision::edits::{Stamp, Stamps};
 use crate::decision::expression::Scope;
 use crate::decision::index::Found;
@@ -181,7 +181,7 @@ impl<'i, 'r> Inquiry<'i, 'r> {
     /// Asks the rule's authenticators, in their order, who asks; by answers that are no older than `within`.
     async fn caller(&self, within: Option<Duration>) -> Asker {
         let mut from = 0;
-        while asks_who(self.rule)
+        while self.rule.asks_who()
             && let Some((number, presented)) = self.presented(from)
         {
             let resolved = self.resolve(&presented, within).await;

@@ -21,7 +21,7 @@ use crate::decision::call::{Question, Reply, Said, Service};
 use crate::decision::policy::Policy;
 use crate::services::cache::{Cache, Key};
 use crate::services::circuit::Circuit;
-use crate::services::client::{NoAnswer, client, send};
+use crate::services::client::{Unanswered, client, send};
 use crate::services::flights::Flights;
 use crate::telemetry::{Asked, Metrics};
 
@@ -120,6 +120,28 @@ impl Services {
     }
 }
 
+/// Why there is no answer, and whether others would get none either.
+struct NoAnswer {
+    cause: String,
+    is_away: bool,
+}
+
+impl NoAnswer {
+    fn of(cause: &str) -> Self {
+        Self { cause: cause.to_owned(), is_away: false }
+    }
+}
+
+impl From<Unanswered> for NoAnswer {
+    fn from(unanswered: Unanswered) -> Self {
+        let is_away = match unanswered {
+            Unanswered::TimedOut(_) | Unanswered::Unreachable(_) => true,
+            Unanswered::TooLong => false,
+        };
+        Self { cause: unanswered.to_string(), is_away }
+    }
+}
+
 impl Shared {
     fn meet(&self, service: &Arc<Service>) -> Known {
         let client = client(service.authority.as_deref());
@@ -148,8 +170,11 @@ impl Shared {
                     self.metrics.service_asked(&service.name, Asked::Answered, began.elapsed());
                     return Reply::Said(said);
                 }
-                Err(cause) => {
-                    known.circuit.failed(Instant::now());
+                Err(NoAnswer { cause, is_away }) => {
+                    // What it makes of one question says nothing of the others: only silence closes it to them.
+                    if is_away {
+                        known.circuit.failed(Instant::now());
+                    }
                     tracing::warn!(service = &*service.name, %cause, attempt, "A service that decides cannot be asked");
                 }
             }
@@ -161,11 +186,11 @@ impl Shared {
         Reply::Silence
     }
 
-    async fn attempt(&self, known: &Known, question: &Question) -> Result<Said, String> {
+    async fn attempt(&self, known: &Known, question: &Question) -> Result<Said, NoAnswer> {
         let timeout = known.service.timeout;
-        let client = known.client.as_ref().ok_or("its certificates cannot be read")?;
+        let client = known.client.as_ref().ok_or_else(|| NoAnswer::of("its certificates cannot be read"))?;
         let slot = tokio::time::timeout(timeout, known.slots.acquire()).await;
-        let Ok(Ok(_slot)) = slot else { return Err("too many questions are on their way to it".to_owned()) };
+        let Ok(Ok(_slot)) = slot else { return Err(NoAnswer::of("too many questions are on their way to it")) };
         let asked_at = Instant::now();
         let mut request = client.request(question.method.clone(), &question.url);
         for (name, value) in &question.headers {
@@ -177,10 +202,10 @@ impl Shared {
         if let Some(body) = &question.body {
             request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(body.clone());
         }
-        let answer = send(request, timeout).await.map_err(|cause: NoAnswer| cause.to_string())?;
+        let answer = send(request, timeout).await?;
         // A service that fails has decided nothing.
         if answer.status.is_server_error() {
-            return Err(format!("it says {}", answer.status));
+            return Err(NoAnswer::of(&format!("it says {}", answer.status)));
         }
         let body = serde_json::from_slice(&answer.body).map_or(Value::Null, |body| json::value(&body));
         let length = answer.body.len();

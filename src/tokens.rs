@@ -8,19 +8,26 @@ pub(crate) mod jwt;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use crate::decision::authenticate::{Authenticator, Introspection, Issuer, Jwt, Verification};
 use crate::decision::policy::Policy;
 use crate::decision::session::{Answer, Caller, Outage};
 use crate::decision::token::Token;
+use crate::services::circuit::Circuit;
 use crate::services::client::client;
 use crate::telemetry::{Metrics, TokenCheck};
 use crate::tokens::introspection::Introspections;
 use crate::tokens::jwks::{Need, Source};
 use crate::tokens::jwt::{Invalid, head, verify};
+
+/// So many questions may be on their way to one issuer at once; the others wait, within their time.
+const MAX_AT_ONCE: usize = 256;
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(1);
 
 /// The issuers of tokens, and what is known of their keys and tokens. A clone is the same.
 #[derive(Clone)]
@@ -41,6 +48,10 @@ pub(crate) struct Known {
     /// Absent where its certificates cannot be read: then it cannot be asked.
     pub(crate) client: Option<reqwest::Client>,
     sources: Vec<Source>,
+    pub(crate) circuit: Circuit,
+    pub(crate) slots: Semaphore,
+    /// When an outage was last told in the log.
+    warned_at: Mutex<Option<Instant>>,
     /// Of its settings: answers to others do not count.
     pub(crate) generation: u64,
 }
@@ -102,7 +113,9 @@ impl Tokens {
                 (TokenCheck::Invalid, Answer::fresh(Caller::Rejected))
             }
             Checked::Unknown(cause) => {
-                tracing::warn!(issuer = name, %cause, "A token cannot be checked");
+                if known.may_warn() {
+                    tracing::warn!(issuer = name, %cause, "Tokens cannot be checked");
+                }
                 (TokenCheck::Unavailable, Answer::fresh(Caller::Unknown(Outage::Issuer)))
             }
         };
@@ -125,11 +138,29 @@ impl Shared {
         let client = client(authority.as_deref());
         let client = client.inspect_err(|error| tracing::error!(issuer = &*issuer.name, %error, "Cannot be asked"));
         let generation = self.generations.fetch_add(1, Ordering::Relaxed);
-        Known { issuer: Arc::clone(issuer), client: client.ok(), sources, generation }
+        Known {
+            issuer: Arc::clone(issuer),
+            client: client.ok(),
+            sources,
+            circuit: Circuit::default(),
+            slots: Semaphore::new(MAX_AT_ONCE),
+            warned_at: Mutex::default(),
+            generation,
+        }
     }
 }
 
 impl Known {
+    /// Whether an outage may be told: once in a while, for everybody may bring tokens.
+    fn may_warn(&self) -> bool {
+        let mut warned_at = self.warned_at.lock();
+        let may = warned_at.is_none_or(|at| at.elapsed() >= BETWEEN_WARNINGS);
+        if may {
+            *warned_at = Some(Instant::now());
+        }
+        may
+    }
+
     async fn check(&self, jwt: &Jwt, token: &[u8]) -> Checked {
         let (head, algorithm) = match head(token, jwt) {
             Ok(head) => head,

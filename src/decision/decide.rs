@@ -173,14 +173,6 @@ impl Evidence {
     }
 }
 
-/// Whether anybody is asked who asks.
-pub fn asks_who(rule: &Rule) -> bool {
-    match &rule.access {
-        Access::Session(_) | Access::Optional { .. } => true,
-        Access::Deny | Access::Public => false,
-    }
-}
-
 /// A decision.
 #[derive(Debug)]
 #[must_use]
@@ -291,7 +283,9 @@ fn caller_of(rule: &Rule, evidence: &Evidence) -> Result<Passing, Refusal> {
         Caller::StepUpNeeded => Err(Refusal::StepUp),
         Caller::Anonymous | Caller::Rejected => match access {
             Access::Optional { .. } => Ok(Passing::Unnamed),
-            Access::Deny | Access::Public | Access::Session(_) => Err(Refusal::LogIn),
+            // Signing in would help nobody whose session does not count.
+            Access::Deny | Access::Public | Access::Session(_) if rule.takes_sessions() => Err(Refusal::LogIn),
+            Access::Deny | Access::Public | Access::Session(_) => Err(Refusal::NoToken),
         },
         Caller::Unknown(outage) => match (access, outage) {
             (Access::Optional { on_outage: OnOutage::Anonymous }, _) => Ok(Passing::Unnamed),
@@ -323,7 +317,7 @@ fn satisfies(session: &Session, demands: &Demands, now: SystemTime) -> Result<()
 /// Whether a newer answer of Kratos could turn the refusal into a permit.
 fn rests_on_answer(refusal: &Refusal, rule: &Rule) -> bool {
     match refusal {
-        Refusal::LogIn | Refusal::Refresh | Refusal::StepUp | Refusal::Unverified => true,
+        Refusal::LogIn | Refusal::NoToken | Refusal::Refresh | Refusal::StepUp | Refusal::Unverified => true,
         Refusal::Forbidden => {
             let reads = rule.when.as_ref().map(|when| when.reads()).unwrap_or_default();
             reads.session || reads.context || !rule.enrich.is_empty() || !rule.authorize.is_empty()

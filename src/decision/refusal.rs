@@ -23,6 +23,8 @@ pub enum Refusal {
     MethodNotListed(HeaderValue),
     /// No rule owns the request.
     NoRule,
+    /// A token is demanded and there is no valid one.
+    NoToken,
     /// Kratos could not be asked.
     Outage,
     /// The user must sign in again, for the session was authenticated too long ago.
@@ -55,7 +57,7 @@ impl Refusal {
                 StatusCode::FORBIDDEN
             }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::LogIn => StatusCode::UNAUTHORIZED,
+            Self::LogIn | Self::NoToken => StatusCode::UNAUTHORIZED,
             Self::MethodNotListed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoRule => StatusCode::NOT_FOUND,
             Self::Outage | Self::Undecided => StatusCode::SERVICE_UNAVAILABLE,
@@ -79,6 +81,7 @@ impl Refusal {
             Self::Malformed => "malformed_request",
             Self::MethodNotListed(_) => "method_not_allowed",
             Self::NoRule => "no_rule",
+            Self::NoToken => "token_invalid",
             Self::Outage => "kratos_unavailable",
             Self::Refresh => "session_refresh_required",
             Self::StepUp => "session_aal2_required",
@@ -94,7 +97,7 @@ impl Refusal {
     }
 
     /// Every id, for metrics that want to be there before the first refusal.
-    pub const IDS: [&str; 19] = [
+    pub const IDS: [&str; 20] = [
         "ambiguous_request",
         "body_too_large",
         "cross_origin_not_allowed",
@@ -111,6 +114,7 @@ impl Refusal {
         "session_inactive",
         "session_refresh_required",
         "session_verified_address_required",
+        "token_invalid",
         "too_many_requests",
         "upstream_timeout",
         "upstream_unavailable",

@@ -184,15 +184,24 @@ impl Rule {
         enriching.chain(self.authorize.iter().map(|check| &check.call.service))
     }
 
+    /// Whether anybody is asked who asks.
+    pub fn asks_who(&self) -> bool {
+        match &self.access {
+            Access::Optional { .. } | Access::Session(_) => true,
+            Access::Deny | Access::Public => false,
+        }
+    }
+
+    /// Whether a session of Kratos' can vouch for a caller.
+    pub fn takes_sessions(&self) -> bool {
+        self.authenticate.iter().any(|authenticator| matches!(authenticator, Authenticator::Session { .. }))
+    }
+
     /// Whether services get the session as a token of Kratos', where it has one: in `Authorization`, unless something
     /// else goes there.
     pub fn hands_on_tokens(&self, policy: &Policy) -> bool {
         let is_free = self.id_token.as_ref().is_none_or(|token| !token.carrier.is_bearer());
-        let asks = match self.access {
-            Access::Optional { .. } | Access::Session(_) => true,
-            Access::Deny | Access::Public => false,
-        };
-        policy.tokenizes && asks && is_free && !self.forward_credentials
+        policy.tokenizes && self.asks_who() && is_free && !self.forward_credentials
     }
 
     /// Whether the gateway says in `Authorization` who asks, so that nobody else does.

@@ -73,7 +73,11 @@ impl Gateway {
             Some(Target::Keys) => Ok(Admitted::Answered(self.show_keys(&head.method))),
             Some(Target::Redirect(redirect)) => {
                 let location = exchange.location.clone().ok_or(Refusal::NoRule)?;
-                let headers = vec![(LOCATION, location)];
+                let mut headers = vec![(LOCATION, location)];
+                // What a session was told is not for the next one.
+                if exchange.session.is_some() || exchange.rule.as_ref().is_some_and(|rule| rule.asks_who()) {
+                    headers.push((CACHE_CONTROL, HeaderValue::from_static("private, no-store")));
+                }
                 Ok(Admitted::Answered(Response { status: redirect.status, headers, body: Bytes::new() }))
             }
             Some(Target::Pages) => self.show_page(session, exchange).await.map(Admitted::Answered),

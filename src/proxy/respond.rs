@@ -93,6 +93,9 @@ pub fn respond(refusal: &Refusal, context: &RefusalContext<'_>) -> Response {
     match refusal {
         Refusal::MethodNotListed(allow) => headers.push((ALLOW, allow.clone())),
         Refusal::Outage | Refusal::Undecided => headers.push((RETRY_AFTER, SOON)),
+        Refusal::NoToken if !matches!(context.dress, Dress::Challenge(_)) => {
+            headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+        }
         Refusal::Throttled(Some(retry_after)) => headers.push((RETRY_AFTER, retry_after.clone())),
         Refusal::Throttled(None)
         | Refusal::Ambiguous(_)
@@ -103,6 +106,7 @@ pub fn respond(refusal: &Refusal, context: &RefusalContext<'_>) -> Response {
         | Refusal::LogIn
         | Refusal::Malformed
         | Refusal::NoRule
+        | Refusal::NoToken
         | Refusal::Refresh
         | Refusal::StepUp
         | Refusal::TooLarge
@@ -182,6 +186,7 @@ fn words(refusal: &Refusal) -> (&'static str, &'static str) {
         Refusal::Malformed => ("The request is malformed", "The body of this request is not well-formed."),
         Refusal::MethodNotListed(_) => ("The method is not allowed", "What is here cannot be asked for in this way."),
         Refusal::NoRule => ("Nothing was found", "There is nothing at this address."),
+        Refusal::NoToken => ("A valid token is needed", "No valid token was found in the request."),
         Refusal::Outage => (
             "Signing in is not possible right now",
             "Your session cannot be checked at the moment. Please try again soon.",
@@ -224,6 +229,7 @@ fn login_query(refusal: &Refusal) -> Option<&'static str> {
         | Refusal::Malformed
         | Refusal::MethodNotListed(_)
         | Refusal::NoRule
+        | Refusal::NoToken
         | Refusal::Outage
         | Refusal::Throttled(_)
         | Refusal::TooLarge

@@ -18,7 +18,7 @@ pub(crate) struct Answer {
 
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NoAnswer {
+pub(crate) enum Unanswered {
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
     #[error("the answer is longer than {MAX_BODY} bytes")]
@@ -46,17 +46,17 @@ pub(crate) fn client(authority: Option<&[u8]>) -> reqwest::Result<reqwest::Clien
 }
 
 /// Sends a request and reads its whole answer, all within `timeout`.
-pub(crate) async fn send(request: reqwest::RequestBuilder, timeout: Duration) -> Result<Answer, NoAnswer> {
-    tokio::time::timeout(timeout, whole(request)).await.unwrap_or(Err(NoAnswer::TimedOut(timeout)))
+pub(crate) async fn send(request: reqwest::RequestBuilder, timeout: Duration) -> Result<Answer, Unanswered> {
+    tokio::time::timeout(timeout, whole(request)).await.unwrap_or(Err(Unanswered::TimedOut(timeout)))
 }
 
-async fn whole(request: reqwest::RequestBuilder) -> Result<Answer, NoAnswer> {
-    let mut response = request.send().await.map_err(|error| NoAnswer::Unreachable(describe(&error)))?;
+async fn whole(request: reqwest::RequestBuilder) -> Result<Answer, Unanswered> {
+    let mut response = request.send().await.map_err(|error| Unanswered::Unreachable(describe(&error)))?;
     let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| NoAnswer::Unreachable(describe(&error)))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| Unanswered::Unreachable(describe(&error)))? {
         if body.len() + chunk.len() > MAX_BODY {
-            return Err(NoAnswer::TooLong);
+            return Err(Unanswered::TooLong);
         }
         body.extend_from_slice(&chunk);
     }

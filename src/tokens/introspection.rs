@@ -128,8 +128,17 @@ async fn ask(known: &Known, token: &[u8]) -> Result<Kept, Refused> {
     if let Some(authorization) = &settings.authorization {
         request = request.header(AUTHORIZATION, authorization);
     }
+    if !known.circuit.admits(Instant::now()) {
+        return Err(unknown("it was away a moment ago".to_owned()));
+    }
+    let slot = tokio::time::timeout(settings.timeout, known.slots.acquire()).await;
+    let Ok(Ok(_slot)) = slot else { return Err(unknown("too many questions are on their way to it".to_owned())) };
     let asked_at = Instant::now();
-    let answer = send(request, settings.timeout).await.map_err(|cause| unknown(cause.to_string()))?;
+    let answer = send(request, settings.timeout).await.map_err(|cause| {
+        known.circuit.failed(Instant::now());
+        unknown(cause.to_string())
+    })?;
+    known.circuit.succeeded();
     if answer.status != StatusCode::OK {
         return Err(unknown(format!("introspection answers {}", answer.status)));
     }

@@ -314,3 +314,35 @@ fn what_an_enricher_tells_is_read_by_conditions_and_headers() {
         assert!(profiles.last().target.ends_with("/a%20b"));
     }
 }
+
+#[test]
+fn one_bad_question_does_not_close_a_service_to_others() {
+    let (kratos, service) = (Kratos::start(), Service::start());
+    let opa = Service::answering(|seen| match told(seen)["input"]["request"]["path"].as_str() {
+        Some("/api/bad/x") => answer(500, ""),
+        _ => answer(200, r#"{"result":true}"#),
+    });
+    let top = format!("authorizers: {{ policy: {{ opa: '{}' }} }}", opa.url());
+    let gateway = gateway(&kratos, &service, &top, "    authorize: policy");
+    let ann = kratos.sign_in("ann@example.com");
+    for _ in 0..20 {
+        assert_eq!(gateway.get("/api/bad/x").cookie(&ann.cookie).send().status, 503);
+    }
+    assert_eq!(gateway.get("/api/good/x").cookie(&ann.cookie).send().status, 200);
+    // Silence is another matter: then it is left alone for a moment, and whoever asks is told at once.
+    let top = "authorizers: { policy: { opa: 'http://127.0.0.1:9' } }";
+    let gateway = self::gateway(&kratos, &service, top, "    authorize: policy");
+    for _ in 0..20 {
+        assert_eq!(gateway.get("/api/good/x").cookie(&ann.cookie).send().status, 503);
+    }
+    let metrics = gateway.ops("GET", "/metrics").body;
+    let failed = |result: &str| {
+        let line = format!("portcullis_service_questions_total{{result=\"{result}\",service=\"policy\"}} ");
+        metrics
+            .lines()
+            .find_map(|text| text.strip_prefix(&line))
+            .and_then(|count| count.parse::<u32>().ok())
+            .unwrap_or(0)
+    };
+    assert!(failed("failed") <= 8 && failed("not_asked") >= 12, "{metrics}");
+}

@@ -178,7 +178,7 @@ fn a_condition_reads_the_facts_of_the_session() {
 #[test]
 fn nobody_is_asked_who_asks_where_it_does_not_matter() {
     for (access, asks) in [(Access::Deny, false), (Access::Public, false), (REFUSE, true), (session(|_| {}), true)] {
-        assert_eq!(asks_who(&rule(access.clone(), None)), asks, "{access:?}");
+        assert_eq!(rule(access.clone(), None).asks_who(), asks, "{access:?}");
     }
 }
 

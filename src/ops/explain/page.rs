@@ -158,7 +158,7 @@ fn show(status: StatusCode, form: &Form, answer: &Markup) -> Response {
 
 fn explained(explanation: &Explanation) -> Markup {
     let (class, words) = match &explanation.outcome {
-        Outcome::Ask(None) => ("ask", "Ask: it rests on what Kratos says".to_owned()),
+        Outcome::Ask(None) => ("ask", "Ask: it rests on who asks".to_owned()),
         Outcome::Ask(Some(service)) => ("ask", format!("Ask: it rests on what “{}” says", service.name)),
         Outcome::Permit => ("permit", "Permit".to_owned()),
         Outcome::Preflight => ("permit", "Answer: 204, for a preflight goes no further".to_owned()),

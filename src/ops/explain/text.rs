@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::decision::authenticate::Authenticator;
 use crate::decision::refusal::Refusal;
 use crate::decision::rule::Access;
 use crate::decision::rule::Rule;
@@ -30,7 +31,7 @@ impl fmt::Display for Explanation {
         }
         label = Label::new("decision");
         match &self.outcome {
-            Outcome::Ask(None) => writeln!(f, "{label}ask: it rests on what Kratos says")?,
+            Outcome::Ask(None) => writeln!(f, "{label}ask: it rests on who asks")?,
             Outcome::Ask(Some(service)) => writeln!(f, "{label}ask: it rests on what `{}` says", service.name)?,
             Outcome::Permit => writeln!(f, "{label}permit")?,
             Outcome::Preflight => writeln!(f, "{label}answer: 204, for a preflight goes no further")?,
@@ -69,7 +70,11 @@ impl fmt::Display for Explanation {
 /// Whom the rule would have the gateway ask.
 pub(super) fn asked(rule: &Rule) -> String {
     let services = rule.services().map(|service| format!("`{}`", service.name)).collect::<Vec<_>>().join(", ");
-    let kratos = asked_of_kratos(rule);
+    let mut kratos = if rule.takes_sessions() || !rule.asks_who() { asked_of_kratos(rule) } else { String::new() };
+    for issuer in rule.authenticate.iter().filter_map(Authenticator::issuer).filter(|_| rule.asks_who()) {
+        let separator = if kratos.is_empty() { "" } else { "; or " };
+        kratos.push_str(&format!("{separator}`{}`, about a token", issuer.name));
+    }
     if services.is_empty() { kratos } else { format!("{kratos}; then {services}") }
 }
 

@@ -41,7 +41,9 @@ fn every_refusal() -> Vec<Refusal> {
         Refusal::Malformed,
         Refusal::MethodNotListed(HeaderValue::from_static("GET, HEAD")),
         Refusal::NoRule,
+        Refusal::NoToken,
         Refusal::Outage,
+        Refusal::Undecided,
         Refusal::Refresh,
         Refusal::StepUp,
         Refusal::Throttled(Some(HeaderValue::from_static("17"))),
@@ -55,7 +57,7 @@ fn every_refusal() -> Vec<Refusal> {
 
 #[test]
 fn every_refusal_has_its_status_for_every_kind_of_client() {
-    let statuses = [400, 403, 403, 431, 500, 401, 400, 405, 404, 503, 403, 403, 429, 413, 408, 403, 502, 504];
+    let statuses = [400, 403, 403, 431, 500, 401, 400, 405, 404, 401, 503, 503, 403, 403, 429, 413, 408, 403, 502, 504];
     let login = login("/login");
     for (refusal, status) in every_refusal().iter().zip(statuses) {
         for client in [ClientKind::Json, ClientKind::Navigation, ClientKind::Submission] {
