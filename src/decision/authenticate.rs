@@ -302,3 +302,120 @@ impl Issuer {
         (!token.is_empty() && is_its_kind).then_some(token)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+    use crate::decision::credentials::Sources;
+    use crate::decision::rule::{Access, Demands};
+
+    #[test]
+    fn a_scope_covers_another_by_its_strategy() {
+        let (exact, hierarchic, wildcard) = (ScopeStrategy::Exact, ScopeStrategy::Hierarchic, ScopeStrategy::Wildcard);
+        for (strategy, granted, required, expected) in [
+            (exact, "orders.read", "orders.read", true),
+            (exact, "orders", "orders.read", false),
+            (exact, "orders.*", "orders.read", false),
+            (hierarchic, "orders", "orders", true),
+            (hierarchic, "orders", "orders.read", true),
+            (hierarchic, "orders", "orders.read.all", true),
+            (hierarchic, "orders.read", "orders", false),
+            (hierarchic, "order", "orders.read", false),
+            (hierarchic, "", "orders", false),
+            (wildcard, "orders.*", "orders.read", true),
+            (wildcard, "orders.*", "orders.read.all", true),
+            (wildcard, "orders.*", "orders", false),
+            (wildcard, "orders.*", "orders.", false),
+            (wildcard, "*.read", "orders.read", true),
+            (wildcard, "*.read", "orders.write", false),
+            (wildcard, "*", "orders", true),
+            (wildcard, "orders.read", "orders.read", true),
+            (wildcard, "orders", "orders.read", false),
+        ] {
+            let scopes = Scopes { required: vec![required.into()], strategy };
+            assert_eq!(scopes.covered_by(&[granted.into()]), expected, "{strategy:?} {granted} {required}");
+        }
+        let two = Scopes { required: vec!["a".into(), "b".into()], strategy: exact };
+        assert!(two.covered_by(&["b".into(), "c".into(), "a".into()]) && !two.covered_by(&["a".into()]));
+        assert!(Scopes::default().covered_by(&[]));
+    }
+
+    fn token(name: &str, carried: Carried, verification: Verification) -> Authenticator {
+        let issuer =
+            Issuer { name: name.into(), carried, subject: "sub".into(), subject_is_identity: false, verification };
+        Authenticator::Token { issuer: Arc::new(issuer), scopes: Scopes::default(), on_invalid: OnInvalid::Refuse }
+    }
+
+    fn signed() -> Verification {
+        Verification::Jwt(Jwt {
+            jwks: Vec::new(),
+            algorithms: vec![Algorithm::Es256],
+            issuers: Vec::new(),
+            audience: Vec::new(),
+            leeway: Duration::ZERO,
+            refresh_after: Duration::ZERO,
+            timeout: Duration::ZERO,
+            authority: None,
+        })
+    }
+
+    fn opaque() -> Verification {
+        Verification::Introspection(Introspection {
+            url: "http://issuer".parse().unwrap(),
+            authorization: None,
+            issuers: Vec::new(),
+            audience: Vec::new(),
+            leeway: Duration::ZERO,
+            timeout: Duration::ZERO,
+            ttl: Duration::ZERO,
+            authority: None,
+        })
+    }
+
+    #[test]
+    fn a_credential_is_for_whom_it_looks_like() {
+        let session = || Authenticator::Session { on_invalid: OnInvalid::Next };
+        let all = vec![
+            session(),
+            token("jwt", Carried::Bearer, signed()),
+            token("opaque", Carried::Bearer, opaque()),
+            token("header", Carried::Header(HeaderName::from_static("x-token")), opaque()),
+            token("cookie", Carried::Cookie("token".into()), signed()),
+        ];
+        let (cookie, bearer, header) = ("cookie", "authorization", "x-token");
+        for (authenticate, headers, expected) in [
+            (&all, &[(bearer, "Bearer ory_st_a")][..], &["session"][..]),
+            (&all, &[(bearer, "Bearer a.b.c")], &["jwt", "opaque"]),
+            (&all, &[(bearer, "Bearer abc")], &["opaque"]),
+            (&all, &[(bearer, "Bearer a..c")], &["opaque"]),
+            (&all, &[(bearer, "Bearer a.b.c.d")], &["opaque"]),
+            (&all, &[(bearer, "Basic a.b.c")], &[]),
+            (&all, &[(cookie, "ory_kratos_session=s"), (bearer, "Bearer a.b.c")], &["session", "jwt", "opaque"]),
+            (&all, &[(header, "abc")], &["header"]),
+            (&all, &[(header, "")], &[]),
+            (&all, &[(cookie, "a=b; token=a.b.c")], &["cookie"]),
+            (&all, &[(cookie, "token=abc")], &[]),
+            (&vec![session()], &[(bearer, "Bearer a.b.c")], &["session"]),
+            (&vec![session(), Authenticator::Anonymous { subject: "guest".into() }], &[], &[]),
+        ] {
+            let authenticate = authenticate.clone();
+            let rule = Rule { authenticate, ..Rule::new("rule", Access::Session(Demands::default())) };
+            let headers =
+                headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+            let headers = headers.collect::<HeaderMap>();
+            let credentials = Credentials::find(&headers, &Sources::default());
+            let mut found = Vec::new();
+            let mut from = 0;
+            while let Some((number, presented)) = presented(&rule, &headers, &credentials, from) {
+                found.push(match presented {
+                    Presented::Session(_) => "session".to_owned(),
+                    Presented::Token { issuer, .. } => issuer.name.to_string(),
+                });
+                from = number + 1;
+            }
+            assert_eq!(found, expected, "{headers:?}");
+        }
+    }
+}

@@ -79,8 +79,8 @@ impl Redirect {
             location.push(if location.contains('?') { '&' } else { '?' });
             location.push_str(query);
         }
-        // A value that begins with a slash would make another server of a path.
-        if location.starts_with("//") {
+        // A value that begins with a slash would make another server of a path; so would a backslash, to browsers.
+        if location.starts_with("//") || location.starts_with("/\\") {
             return None;
         }
         HeaderValue::try_from(location).ok()
@@ -123,6 +123,8 @@ fn check_start(parts: &[Part]) -> Result<(), RedirectError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::decision::expression::tests::with_scope;
 
@@ -184,6 +186,24 @@ mod tests {
             ("https://new.example/#a", RedirectError::Fragment),
         ] {
             assert_eq!(Redirect::parse(to).unwrap_err(), expected, "{to}");
+        }
+    }
+
+    proptest! {
+        /// Whatever a client sends, it stays where the rule leads.
+        #[test]
+        fn no_value_leads_elsewhere(value in "\\PC{0,20}", path in "/[!-~]{0,20}") {
+            let quoted = value.replace('\\', "\\\\").replace('\'', "\\'");
+            for (to, host) in [("https://new.example/x/", Some("new.example")), ("/y", None), ("/", None)] {
+                let Ok(mut redirect) = Redirect::parse(&format!("{to}${{'{quoted}'}}")) else { continue };
+                for append_path in [false, true] {
+                    redirect.append_path = append_path;
+                    let Some(location) = location(&redirect, &path.replace('#', "")) else { continue };
+                    let base = url::Url::parse("https://gateway.example/z").unwrap();
+                    let led = base.join(&location).unwrap();
+                    prop_assert_eq!(led.host_str(), host.or(Some("gateway.example")), "{}", location);
+                }
+            }
         }
     }
 }

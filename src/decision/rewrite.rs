@@ -55,6 +55,8 @@ impl Rewrite {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -81,6 +83,24 @@ mod tests {
         ] {
             let rewrite = Rewrite { strip_prefix: strip.into(), add_prefix: add.into(), host: HostRewrite::Keep };
             assert_eq!(rewrite.target(target), expected, "{strip} {add} {target}");
+        }
+    }
+
+    proptest! {
+        /// Whatever comes, one slash begins what goes on, and all behind the prefix is as it came.
+        #[test]
+        fn all_behind_the_prefix_is_as_it_came(path in "(/[a-z%0-9.~-]{1,4}){0,4}/?", query in "(\\?[!-~]{0,8})?") {
+            let target = if path.is_empty() { format!("/{query}") } else { format!("{path}{query}") };
+            for strip in ["", "/a", "/a/b"] {
+                for add in ["", "/x/y"] {
+                    let rewrite = Rewrite { strip_prefix: strip.into(), add_prefix: add.into(), host: HostRewrite::Keep };
+                    let found = rewrite.target(&target);
+                    prop_assert!(found.starts_with('/') && !found.starts_with("//"), "{} {}", target, found);
+                    let rest = found.strip_prefix(add).unwrap();
+                    let is_tail = target.ends_with(rest) || (rest.starts_with('/') && target.ends_with(&rest[1..]));
+                    prop_assert!(is_tail, "{} {}", target, found);
+                }
+            }
         }
     }
 }

@@ -74,3 +74,75 @@ impl UrlTemplate {
         Some(url)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::decision::expression::tests::with_scope;
+
+    fn rendered(template: &str) -> Option<String> {
+        let template = UrlTemplate::parse(template).unwrap_or_else(|error| panic!("{template}: {error}"));
+        let mut url = None;
+        with_scope(None, |scope| url = template.render(scope));
+        url
+    }
+
+    #[test]
+    fn holes_are_filled_behind_the_authority_and_encoded() {
+        for (template, expected) in [
+            ("http://a", Some("http://a")),
+            ("https://a:8443/b?c=d", Some("https://a:8443/b?c=d")),
+            ("http://a/${request.captures.id}/x", Some("http://a/a%20b/x")),
+            ("http://a/?path=${request.path}", Some("http://a/?path=%2Forders%2Fa%20b")),
+            ("http://a?${'b=c&d'}", Some("http://a?b%3Dc%26d")),
+            ("http://a/${'../b'}", Some("http://a/..%2Fb")),
+            ("http://a/${'..'}/b", None),
+            ("http://a/${'.'}", None),
+            ("http://a/${''}/b", None),
+            ("http://a/${identity.none}", None),
+            ("http://a/$${b}", Some("http://a/${b}")),
+        ] {
+            assert_eq!(rendered(template).as_deref(), expected, "{template}");
+        }
+    }
+
+    #[test]
+    fn what_could_ask_another_server_is_refused() {
+        for (template, expected) in [
+            ("ftp://a", UrlTemplateError::Scheme),
+            ("/a", UrlTemplateError::Scheme),
+            ("${request.path}", UrlTemplateError::Server),
+            ("http://${request.host}/", UrlTemplateError::Server),
+            ("http://a${request.path}", UrlTemplateError::Server),
+            ("http://a.${request.host}/", UrlTemplateError::Server),
+            ("http://user@a/", UrlTemplateError::Extra),
+            ("http://a/#b", UrlTemplateError::Extra),
+        ] {
+            assert_eq!(UrlTemplate::parse(template).unwrap_err(), expected, "{template}");
+        }
+        assert!(matches!(UrlTemplate::parse("http://a b/"), Err(UrlTemplateError::Malformed(_))));
+    }
+
+    proptest! {
+        /// Whatever fills a hole, the URL asks the server that is written, and nothing above the folder that is written.
+        #[test]
+        fn no_value_changes_which_server_is_asked(value in "\\PC{0,20}") {
+            let quoted = value.replace('\\', "\\\\").replace('\'', "\\'");
+            let Ok(template) = UrlTemplate::parse(&format!("http://server.test:81/folder/${{'{quoted}'}}/end")) else {
+                return Ok(());
+            };
+            let mut url = None;
+            with_scope(None, |scope| url = template.render(scope));
+            if let Some(url) = url {
+                let url = url::Url::parse(&url).unwrap();
+                prop_assert_eq!(url.host_str(), Some("server.test"));
+                prop_assert_eq!(url.port(), Some(81));
+                prop_assert!(url.path().starts_with("/folder/") && url.path().ends_with("/end"), "{}", url);
+                prop_assert_eq!(url.path_segments().unwrap().count(), 3);
+                prop_assert!(url.query().is_none() && url.fragment().is_none());
+            }
+        }
+    }
+}

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use jsonwebtoken::{EncodingKey, Header};
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -258,4 +259,29 @@ fn claims_become_a_caller() {
     for nobody in [json!({}), json!({ "sub": "ann" }), json!({ "sub": "ann\r\nx-admin: 1" })] {
         assert_eq!(token(nobody, "sub", true).unwrap_err(), Unfit::Subject);
     }
+}
+
+proptest! {
+    /// Whatever is made of a good token, nothing but the token itself is believed.
+    #[test]
+    fn no_other_bytes_are_believed(at in 0_usize..400, byte in any::<u8>(), cut in 0_usize..400) {
+        static TOKEN: LazyLock<String> = LazyLock::new(|| EC.sign(&EC.header(), &good()));
+        let mut bytes = TOKEN.as_bytes().to_vec();
+        let place = at % bytes.len();
+        let is_other = bytes[place] != byte;
+        bytes[place] = byte;
+        if is_other {
+            // The last characters of base64 have bits that mean nothing, which the decoder does not let pass either.
+            prop_assert!(checked_bytes(&bytes).is_err(), "{}", String::from_utf8_lossy(&bytes));
+        }
+        bytes.truncate(cut % bytes.len());
+        prop_assert!(checked_bytes(&bytes).is_err());
+    }
+}
+
+fn checked_bytes(token: &[u8]) -> Result<Map<String, Value>, Invalid> {
+    let key = VerifyingKey::new(serde_json::from_value(EC.jwk()).unwrap()).unwrap();
+    let (head, algorithm) = head(token, &jwt())?;
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
+    verify(token, &head, algorithm, std::iter::once(&key), &jwt(), now)
 }
