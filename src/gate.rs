@@ -22,7 +22,7 @@ use crate::decision::request::{RequestView, is_forbidden_method};
 use crate::decision::rule::{Rule, Target};
 use crate::decision::session::{Answer, Caller, Session};
 use crate::services::Services;
-use crate::sessions::{Resolved, Sessions};
+use crate::sessions::{Forget, Resolved, Sessions};
 use crate::signing::Signer;
 use crate::tokens::Tokens;
 
@@ -44,6 +44,17 @@ pub struct Parties {
     pub tokens: Tokens,
     pub services: Services,
     pub signer: Signer,
+}
+
+impl Parties {
+    /// Forgets sessions by name. Forgetting all is forgetting whatever anybody else said, too.
+    pub fn forget(&self, what: Forget) {
+        if matches!(what, Forget::All) {
+            self.tokens.forget();
+            self.services.forget();
+        }
+        self.sessions.forget(what);
+    }
 }
 
 /// What everyone would answer.

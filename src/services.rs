@@ -4,17 +4,18 @@ mod cache;
 pub(crate) mod circuit;
 pub(crate) mod client;
 pub(crate) mod flights;
+pub(crate) mod horizon;
 pub(crate) mod json;
+pub(crate) mod roster;
+pub(crate) mod warnings;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use cel::Value;
-use http::HeaderValue;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
 use tokio::sync::Semaphore;
 
 use crate::decision::call::{Question, Reply, Said, Service};
@@ -23,6 +24,8 @@ use crate::services::cache::{Cache, Key};
 use crate::services::circuit::Circuit;
 use crate::services::client::{Unanswered, client, send};
 use crate::services::flights::Flights;
+use crate::services::roster::Roster;
+use crate::services::warnings::Warnings;
 use crate::telemetry::{Asked, Metrics};
 
 /// So many questions may be on their way to one service at once; the others wait, within their time.
@@ -37,7 +40,7 @@ pub struct Services {
 }
 
 struct Shared {
-    known: ArcSwap<HashMap<Box<str>, Arc<Known>>>,
+    known: Roster<Known>,
     cache: Cache,
     /// Questions on their way whose answers may be shared, for they may be cached.
     on_their_way: Arc<Flights<Key, Reply>>,
@@ -52,6 +55,7 @@ struct Known {
     client: Option<reqwest::Client>,
     circuit: Circuit,
     slots: Semaphore,
+    warnings: Warnings,
     /// Of its settings: answers to others do not count.
     generation: u64,
 }
@@ -59,7 +63,7 @@ struct Known {
 impl Services {
     pub fn new(metrics: Arc<Metrics>) -> Self {
         let shared = Shared {
-            known: ArcSwap::default(),
+            known: Roster::default(),
             cache: Cache::new(),
             on_their_way: Arc::default(),
             generations: AtomicU64::new(0),
@@ -70,22 +74,22 @@ impl Services {
 
     /// Makes ready what rules of `policy` will ask. A service whose settings did not change keeps its connections.
     pub fn prepare(&self, policy: &Policy) {
-        let old = self.shared.known.load();
-        let mut known = HashMap::new();
-        for service in policy.rules.iter().flat_map(|rule| rule.services()) {
-            let same = old.get(&service.name).filter(|known| *known.service == **service).cloned();
-            let entry = known.entry(service.name.clone());
-            entry.or_insert_with(|| same.unwrap_or_else(|| Arc::new(self.shared.meet(service))));
-        }
-        self.shared.metrics.services(&known.keys().map(AsRef::as_ref).collect::<Vec<_>>());
-        self.shared.known.store(Arc::new(known));
+        let services = policy.rules.iter().flat_map(|rule| rule.services()).map(|service| (&*service.name, service));
+        let is_same = |known: &Known, service: &&Arc<Service>| *known.service == ***service;
+        let names = self.shared.known.replace(services, is_same, |service| self.shared.meet(service));
+        self.shared.metrics.services(&names);
+    }
+
+    /// No answer to what was asked until now counts from here on.
+    pub fn forget(&self) {
+        self.shared.cache.forget();
     }
 
     /// Asks a service, or takes an answer that is younger than `within`. Never fails: silence is a reply.
     pub async fn ask(&self, question: &Question, within: Option<Duration>) -> Reply {
         let shared = &self.shared;
-        let Some(known) = shared.known.load().get(&question.service.name).cloned() else {
-            // A reload took it away; the request still has the policy that it began with.
+        let Some(known) = shared.known.get(&question.service.name) else {
+            // Two reloads took it away; the request still has the policy that it began with.
             return Reply::Silence;
         };
         let ttl = question.service.ttl;
@@ -112,7 +116,7 @@ impl Services {
     pub fn keep(&self, question: &Question, reply: &Reply) {
         if let (Reply::Said(said), false) = (reply, question.service.ttl.is_zero())
             && said.age.is_zero()
-            && let Some(known) = self.shared.known.load().get(&question.service.name)
+            && let Some(known) = self.shared.known.get(&question.service.name)
         {
             let key = self.shared.cache.key(question, known.generation);
             self.shared.cache.keep(key, said.clone(), said.asked_at);
@@ -151,6 +155,7 @@ impl Shared {
             client: client.ok(),
             circuit: Circuit::default(),
             slots: Semaphore::new(MAX_AT_ONCE),
+            warnings: Warnings::default(),
             generation: self.generations.fetch_add(1, Ordering::Relaxed),
         }
     }
@@ -175,7 +180,10 @@ impl Shared {
                     if is_away {
                         known.circuit.failed(Instant::now());
                     }
-                    tracing::warn!(service = &*service.name, %cause, attempt, "A service that decides cannot be asked");
+                    if let Some(withheld) = known.warnings.take(Instant::now()) {
+                        let service = &*service.name;
+                        tracing::warn!(service, %cause, attempt, withheld, "A service that decides cannot be asked");
+                    }
                 }
             }
             if attempt < service.retries {
@@ -205,7 +213,12 @@ impl Shared {
         let answer = send(request, timeout).await?;
         // A service that fails has decided nothing.
         if answer.status.is_server_error() {
-            return Err(NoAnswer::of(&format!("it says {}", answer.status)));
+            // These are said by a proxy in front of it, or by one that is starting or full: the others get no more.
+            let is_away = matches!(
+                answer.status,
+                StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+            );
+            return Err(NoAnswer { cause: format!("it says {}", answer.status), is_away });
         }
         let body = serde_json::from_slice(&answer.body).map_or(Value::Null, |body| json::value(&body));
         let length = answer.body.len();

@@ -5,13 +5,10 @@ mod introspection;
 pub(crate) mod jwks;
 pub(crate) mod jwt;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use arc_swap::ArcSwap;
-use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::decision::authenticate::{Authenticator, Introspection, Issuer, Jwt, Verification};
@@ -20,6 +17,8 @@ use crate::decision::session::{Answer, Caller, Outage};
 use crate::decision::token::Token;
 use crate::services::circuit::Circuit;
 use crate::services::client::client;
+use crate::services::roster::Roster;
+use crate::services::warnings::Warnings;
 use crate::telemetry::{Metrics, TokenCheck};
 use crate::tokens::introspection::Introspections;
 use crate::tokens::jwks::{Need, Source};
@@ -27,7 +26,6 @@ use crate::tokens::jwt::{Invalid, head, verify};
 
 /// So many questions may be on their way to one issuer at once; the others wait, within their time.
 const MAX_AT_ONCE: usize = 256;
-const BETWEEN_WARNINGS: Duration = Duration::from_secs(1);
 
 /// The issuers of tokens, and what is known of their keys and tokens. A clone is the same.
 #[derive(Clone)]
@@ -36,7 +34,7 @@ pub struct Tokens {
 }
 
 struct Shared {
-    known: ArcSwap<HashMap<Box<str>, Arc<Known>>>,
+    known: Roster<Known>,
     introspections: Introspections,
     generations: AtomicU64,
     metrics: Arc<Metrics>,
@@ -50,8 +48,7 @@ pub(crate) struct Known {
     sources: Vec<Source>,
     pub(crate) circuit: Circuit,
     pub(crate) slots: Semaphore,
-    /// When an outage was last told in the log.
-    warned_at: Mutex<Option<Instant>>,
+    warnings: Warnings,
     /// Of its settings: answers to others do not count.
     pub(crate) generation: u64,
 }
@@ -68,7 +65,7 @@ pub(crate) enum Checked {
 impl Tokens {
     pub fn new(metrics: Arc<Metrics>) -> Self {
         let shared = Shared {
-            known: ArcSwap::default(),
+            known: Roster::default(),
             introspections: Introspections::default(),
             generations: AtomicU64::new(0),
             metrics,
@@ -78,22 +75,23 @@ impl Tokens {
 
     /// Makes ready what rules of `policy` will need. An issuer whose settings did not change keeps its keys.
     pub fn prepare(&self, policy: &Policy) {
-        let old = self.shared.known.load();
-        let mut known = HashMap::new();
-        for issuer in policy.rules.iter().flat_map(|rule| &rule.authenticate).filter_map(Authenticator::issuer) {
-            let same = old.get(&issuer.name).filter(|known| *known.issuer == **issuer).cloned();
-            let entry = known.entry(issuer.name.clone());
-            entry.or_insert_with(|| same.unwrap_or_else(|| Arc::new(self.shared.meet(issuer))));
-        }
-        self.shared.metrics.issuers(&known.keys().map(AsRef::as_ref).collect::<Vec<_>>());
-        self.shared.known.store(Arc::new(known));
+        let issuers = policy.rules.iter().flat_map(|rule| &rule.authenticate).filter_map(Authenticator::issuer);
+        let issuers = issuers.map(|issuer| (&*issuer.name, issuer));
+        let is_same = |known: &Known, issuer: &&Arc<Issuer>| *known.issuer == ***issuer;
+        let names = self.shared.known.replace(issuers, is_same, |issuer| self.shared.meet(issuer));
+        self.shared.metrics.issuers(&names);
+    }
+
+    /// No introspection that began until now counts from here on. Keys are kept.
+    pub fn forget(&self) {
+        self.shared.introspections.forget();
     }
 
     /// Who is behind `token`, by an answer younger than `within`. Never fails: that nobody could say is an answer.
     pub async fn resolve(&self, issuer: &Arc<Issuer>, token: &[u8], within: Option<Duration>) -> Answer {
         let shared = &self.shared;
-        let Some(known) = shared.known.load().get(&issuer.name).cloned() else {
-            // A reload took it away; the request still has the policy that it began with.
+        let Some(known) = shared.known.get(&issuer.name) else {
+            // Two reloads took it away; the request still has the policy that it began with.
             return Answer::fresh(Caller::Unknown(Outage::Issuer));
         };
         let checked = match &known.issuer.verification {
@@ -113,8 +111,8 @@ impl Tokens {
                 (TokenCheck::Invalid, Answer::fresh(Caller::Rejected))
             }
             Checked::Unknown(cause) => {
-                if known.may_warn() {
-                    tracing::warn!(issuer = name, %cause, "Tokens cannot be checked");
+                if let Some(withheld) = known.warnings.take(Instant::now()) {
+                    tracing::warn!(issuer = name, %cause, withheld, "Tokens cannot be checked");
                 }
                 (TokenCheck::Unavailable, Answer::fresh(Caller::Unknown(Outage::Issuer)))
             }
@@ -144,23 +142,13 @@ impl Shared {
             sources,
             circuit: Circuit::default(),
             slots: Semaphore::new(MAX_AT_ONCE),
-            warned_at: Mutex::default(),
+            warnings: Warnings::default(),
             generation,
         }
     }
 }
 
 impl Known {
-    /// Whether an outage may be told: once in a while, for everybody may bring tokens.
-    fn may_warn(&self) -> bool {
-        let mut warned_at = self.warned_at.lock();
-        let may = warned_at.is_none_or(|at| at.elapsed() >= BETWEEN_WARNINGS);
-        if may {
-            *warned_at = Some(Instant::now());
-        }
-        may
-    }
-
     async fn check(&self, jwt: &Jwt, token: &[u8]) -> Checked {
         let (head, algorithm) = match head(token, jwt) {
             Ok(head) => head,

@@ -31,7 +31,7 @@ pub(super) async fn forget(State(state): State<OpsState>, request: Request) -> R
         return Err(Complaint::UNSUPPORTED_MEDIA_TYPE);
     }
     let body = body::to_bytes(request.into_body(), LONGEST_BODY).await.map_err(|_| Complaint::BODY_TOO_LARGE)?;
-    state.sessions.forget(read(&body)?);
+    state.decisions.parties.forget(read(&body)?);
     Ok(StatusCode::NO_CONTENT)
 }
 

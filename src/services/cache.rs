@@ -7,6 +7,7 @@ use moka::sync::Cache as Moka;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use crate::decision::call::{Question, Said};
+use crate::services::horizon::Horizon;
 
 /// The most that all answers together may weigh, in bytes of their bodies, about.
 const CAPACITY: u64 = 64 * 1024 * 1024;
@@ -29,13 +30,14 @@ struct Kept {
 pub(crate) struct Cache {
     answers: Moka<Key, Kept>,
     hash_key: (u64, u64),
+    horizon: Horizon,
 }
 
 impl Cache {
     pub(crate) fn new() -> Self {
         let answers =
             Moka::builder().max_capacity(CAPACITY).weigher(|_, kept: &Kept| kept.weight).time_to_live(LONGEST);
-        Self { answers: answers.build(), hash_key: (rand::random(), rand::random()) }
+        Self { answers: answers.build(), hash_key: (rand::random(), rand::random()), horizon: Horizon::default() }
     }
 
     /// Each part goes in with its length, so that no two questions read alike.
@@ -47,6 +49,7 @@ impl Cache {
         };
         part(question.service.name.as_bytes());
         part(&generation.to_be_bytes());
+        part(&self.horizon.mark().to_be_bytes());
         part(question.method.as_str().as_bytes());
         part(question.url.as_bytes());
         part(question.body.as_deref().unwrap_or_default().as_bytes());
@@ -62,7 +65,14 @@ impl Cache {
     pub(crate) fn get(&self, key: Key, ttl: Duration, within: Option<Duration>) -> Option<Said> {
         let Kept { mut said, asked_at, .. } = self.answers.get(&key)?;
         said.age = asked_at.elapsed();
-        (said.age < ttl && within.is_none_or(|within| said.age < within)).then_some(said)
+        (!self.horizon.hides(asked_at) && said.age < ttl && within.is_none_or(|within| said.age < within))
+            .then_some(said)
+    }
+
+    /// All that was kept, and all that was asked until now.
+    pub(crate) fn forget(&self) {
+        self.horizon.forget();
+        self.answers.invalidate_all();
     }
 
     pub(crate) fn keep(&self, key: Key, said: Said, asked_at: Instant) {
@@ -100,6 +110,17 @@ mod tests {
         }
     }
 
+    fn said(asked_at: Instant) -> Said {
+        Said {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: Value::Null,
+            length: 0,
+            age: Duration::ZERO,
+            asked_at,
+        }
+    }
+
     #[test]
     fn everything_that_decides_is_in_the_key() {
         let cache = Cache::new();
@@ -132,18 +153,27 @@ mod tests {
         let key = cache.key(&question(), 1);
         let (long, short) = (Duration::from_secs(10), Duration::from_secs(4));
         let asked_at = Instant::now() - Duration::from_secs(5);
-        let said = Said {
-            status: StatusCode::OK,
-            headers: HeaderMap::new(),
-            body: Value::Null,
-            length: 0,
-            age: Duration::ZERO,
-            asked_at,
-        };
         assert!(cache.get(key, long, None).is_none());
-        cache.keep(key, said, asked_at);
+        cache.keep(key, said(asked_at), asked_at);
         assert!(cache.get(key, long, None).is_some_and(|said| said.age >= Duration::from_secs(5)));
         assert!(cache.get(key, short, None).is_none());
         assert!(cache.get(key, long, Some(short)).is_none());
+    }
+
+    #[test]
+    fn what_was_asked_before_all_was_forgotten_does_not_count() {
+        let cache = Cache::new();
+        let (before, asked_at) = (cache.key(&question(), 1), Instant::now());
+        cache.keep(before, said(asked_at), asked_at);
+        std::thread::sleep(Duration::from_millis(1));
+        cache.forget();
+        let after = cache.key(&question(), 1);
+        assert_ne!(before, after, "nobody joins what is on its way");
+        for key in [before, after] {
+            cache.keep(key, said(asked_at), asked_at);
+            assert!(cache.get(key, Duration::from_secs(10), None).is_none(), "it was asked before, kept after");
+        }
+        cache.keep(after, said(Instant::now()), Instant::now());
+        assert!(cache.get(after, Duration::from_secs(10), None).is_some());
     }
 }

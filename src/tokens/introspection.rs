@@ -16,6 +16,7 @@ use crate::decision::authenticate::Verification;
 use crate::decision::token::Token;
 use crate::services::client::send;
 use crate::services::flights::Flights;
+use crate::services::horizon::Horizon;
 use crate::tokens::claims::{self, Conditions};
 use crate::tokens::jwt::LONGEST;
 use crate::tokens::{Checked, Known};
@@ -33,6 +34,7 @@ pub(crate) struct Introspections {
     good: Cache<Key, Kept>,
     flights: Arc<Flights<Key, Result<Kept, Refused>>>,
     hash_key: (u64, u64),
+    horizon: Horizon,
 }
 
 #[derive(Clone)]
@@ -53,6 +55,7 @@ impl Default for Introspections {
             good: Cache::builder().max_capacity(MAX_TOKENS).time_to_live(LONGEST_KEPT).build(),
             flights: Arc::default(),
             hash_key: (rand::random(), rand::random()),
+            horizon: Horizon::default(),
         }
     }
 }
@@ -72,7 +75,11 @@ impl Introspections {
         if let Some(kept) = self.good.get(&key) {
             let age = kept.asked_at.elapsed();
             let is_over = kept.token.expires_at.is_some_and(|end| end <= SystemTime::now());
-            if age < settings.ttl && within.is_none_or(|within| age < within) && !is_over {
+            if age < settings.ttl
+                && !self.horizon.hides(kept.asked_at)
+                && within.is_none_or(|within| age < within)
+                && !is_over
+            {
                 return Checked::Good(kept.token, age);
             }
         }
@@ -102,9 +109,16 @@ impl Introspections {
         }
     }
 
+    /// All that was kept, and all that was asked until now.
+    pub(crate) fn forget(&self) {
+        self.horizon.forget();
+        self.good.invalidate_all();
+    }
+
     fn key(&self, generation: u64, token: &[u8]) -> Key {
         let mut hasher = SipHasher13::new_with_keys(self.hash_key.0, self.hash_key.1);
         hasher.write_u64(generation);
+        hasher.write_u64(self.horizon.mark());
         hasher.write(token);
         hasher.finish128().as_u128()
     }

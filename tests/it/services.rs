@@ -238,6 +238,11 @@ fn a_yes_is_kept_for_its_time_and_a_no_never() {
     }
     assert_eq!(opa.seen().len(), 2);
     opa.forget();
+    let json = [("content-type", "application/json")];
+    assert_eq!(gateway.ops_with("POST", "/sessions/forget", &json, r#"{"all":true}"#).status, 204);
+    assert_eq!(get(&gateway, "/api/yes/x", &ann.cookie), 200);
+    assert_eq!(opa.seen().len(), 1, "forgetting all is forgetting answers, too");
+    opa.forget();
     // Other settings, other answers.
     gateway.reload(&configuration(&kratos, &service, &top("2h"), "    authorize: policy"));
     assert_eq!(get(&gateway, "/api/yes/x", &ann.cookie), 200);

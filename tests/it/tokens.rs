@@ -321,6 +321,11 @@ rules:
         assert_eq!(status(&gateway, "/plain/x", token), expected, "{token}");
     }
     assert_eq!(hydra.seen().len(), 7, "a no is never kept");
+    hydra.forget();
+    let json = [("content-type", "application/json")];
+    assert_eq!(gateway.ops_with("POST", "/sessions/forget", &json, r#"{"all":true}"#).status, 204);
+    assert_eq!(status(&gateway, "/plain/x", "good"), 200);
+    assert_eq!(hydra.seen().len(), 1, "forgetting all is forgetting tokens, too");
     // Other settings, other answers: what one audience let pass says nothing of another.
     gateway.reload(&configuration("1h", "y"));
     assert_eq!(status(&gateway, "/plain/x", "good"), 401);

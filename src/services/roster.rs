@@ -1,0 +1,70 @@
+//! Those who can be asked, by name; across a reload also those whom only the policy before it names.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+type ByName<T> = HashMap<Box<str>, Arc<T>>;
+
+/// Requests keep the policy that they began with, so whoever a reload takes away can be asked until the next one.
+pub(crate) struct Roster<T> {
+    now: ArcSwap<ByName<T>>,
+    before: ArcSwap<ByName<T>>,
+}
+
+impl<T> Default for Roster<T> {
+    fn default() -> Self {
+        Self { now: ArcSwap::default(), before: ArcSwap::default() }
+    }
+}
+
+impl<T> Roster<T> {
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<T>> {
+        let now = self.now.load().get(name).cloned();
+        now.or_else(|| self.before.load().get(name).cloned())
+    }
+
+    /// Those of `wanted` by name, each the one it was where `is_same` says so, else one that `meet` makes.
+    pub(crate) fn replace<'w, W>(
+        &self,
+        wanted: impl Iterator<Item = (&'w str, W)>,
+        is_same: impl Fn(&T, &W) -> bool,
+        meet: impl Fn(&W) -> T,
+    ) -> Vec<&'w str> {
+        let old = self.now.load_full();
+        let mut new = ByName::default();
+        let mut names = Vec::new();
+        for (name, wanted) in wanted {
+            if !new.contains_key(name) {
+                let same = old.get(name).filter(|old| is_same(old, &wanted)).cloned();
+                new.insert(name.into(), same.unwrap_or_else(|| Arc::new(meet(&wanted))));
+                names.push(name);
+            }
+        }
+        // In this order nobody is missing in between.
+        self.before.store(old);
+        self.now.store(Arc::new(new));
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_a_reload_takes_away_can_be_asked_until_the_next_one() {
+        let roster = Roster::<u8>::default();
+        let replace =
+            |wanted: &[(&'static str, u8)]| roster.replace(wanted.iter().copied(), |old, new| old == new, |new| *new);
+        assert_eq!(replace(&[("keto", 1), ("opa", 2), ("keto", 1)]), ["keto", "opa"]);
+        let opa = roster.get("opa").unwrap();
+        replace(&[("opa", 2)]);
+        assert!(Arc::ptr_eq(&roster.get("opa").unwrap(), &opa), "what did not change keeps what is known of it");
+        assert_eq!(roster.get("keto").as_deref(), Some(&1));
+        replace(&[("opa", 3)]);
+        assert_eq!(roster.get("opa").as_deref(), Some(&3));
+        assert!(roster.get("keto").is_none());
+    }
+}
