@@ -199,7 +199,7 @@ pub fn decide(
             let picked = std::mem::take(&mut evidence.picked);
             Decision::Permit(Permit { rule: Arc::clone(rule), caller, picked })
         }
-        Err(refusal) if evidence.age > FRESH && rests_on_answer(&refusal, rule) => Decision::AskAnew,
+        Err(refusal) if evidence.age > FRESH && rests_on_answer(&refusal, rule, evidence) => Decision::AskAnew,
         Err(refusal) => Decision::Refuse(refusal),
     }
 }
@@ -314,13 +314,15 @@ fn satisfies(session: &Session, demands: &Demands, now: SystemTime) -> Result<()
     Ok(())
 }
 
-/// Whether a newer answer of Kratos could turn the refusal into a permit.
-fn rests_on_answer(refusal: &Refusal, rule: &Rule) -> bool {
+/// Whether a newer answer of whoever was asked could turn the refusal into a permit.
+fn rests_on_answer(refusal: &Refusal, rule: &Rule, evidence: &Evidence) -> bool {
     match refusal {
         Refusal::LogIn | Refusal::NoToken | Refusal::Refresh | Refusal::StepUp | Refusal::Unverified => true,
         Refusal::Forbidden => {
+            // Its scopes and claims are an answer, too.
+            let is_token = matches!(evidence.answer.caller, Caller::Token(_));
             let reads = rule.when.as_ref().map(|when| when.reads()).unwrap_or_default();
-            reads.session || reads.context || !rule.enrich.is_empty() || !rule.authorize.is_empty()
+            is_token || reads.session || reads.context || !rule.enrich.is_empty() || !rule.authorize.is_empty()
         }
         Refusal::Ambiguous(_)
         | Refusal::CrossOrigin

@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use uuid::Uuid;
 
 use super::*;
+use crate::decision::authenticate::{Carried, Introspection, Issuer, OnInvalid, Scopes, Verification};
 use crate::decision::expression::{Expression, Facts};
 use crate::decision::request::{Head, Scheme};
 use crate::decision::session::Aal;
@@ -28,6 +29,36 @@ fn known(change: impl FnOnce(&mut Session)) -> Caller {
     };
     change(&mut session);
     Caller::Known(Arc::new(session))
+}
+
+fn issuer() -> Arc<Issuer> {
+    let introspection = Introspection {
+        url: "http://hydra/introspect".parse().unwrap(),
+        authorization: None,
+        issuers: Vec::new(),
+        audience: Vec::new(),
+        leeway: Duration::ZERO,
+        timeout: Duration::from_secs(1),
+        ttl: Duration::from_secs(60),
+        authority: None,
+    };
+    Arc::new(Issuer {
+        name: "hydra".into(),
+        carried: Carried::Bearer,
+        subject: "sub".into(),
+        subject_is_identity: false,
+        verification: Verification::Introspection(introspection),
+    })
+}
+
+fn token(scopes: &[&str]) -> Caller {
+    Caller::Token(Arc::new(Token {
+        subject: Some("robot".into()),
+        stamp: None,
+        scopes: scopes.iter().map(|scope| (*scope).into()).collect(),
+        expires_at: None,
+        claims: Told::new(Value::Map(std::collections::HashMap::<String, Value>::new().into())).unwrap(),
+    }))
 }
 
 fn rule(access: Access, when: Option<&str>) -> Arc<Rule> {
@@ -141,7 +172,15 @@ fn a_cached_answer_may_permit_but_never_refuse() {
     assert_eq!(decided(&rule(session(|d| d.aal = Aal::Aal2), None), known(|_| {}), old), "ask anew");
     assert_eq!(decided(&rule(session(|_| {}), None), Caller::StepUpNeeded, old), "ask anew");
     assert_eq!(decided(&rule(session(|_| {}), Some("identity != null")), known(|_| {}), old), "ask anew");
-    // What no answer of Kratos can change is refused at once.
+    // Whoever is asked about tokens may say more of one by now.
+    let mut tokens = Rule::new("rule", session(|_| {}));
+    let scopes = Scopes { required: vec!["write".into()], ..Scopes::default() };
+    tokens.authenticate = vec![Authenticator::Token { issuer: issuer(), scopes, on_invalid: OnInvalid::Refuse }];
+    let tokens = Arc::new(tokens);
+    assert_eq!(decided(&tokens, token(&["write"]), old), "permit unnamed");
+    assert_eq!(decided(&tokens, token(&["read"]), old), "ask anew");
+    assert_eq!(decided(&tokens, token(&["read"]), fresh), "forbidden");
+    // What no answer can change is refused at once.
     assert_eq!(decided(&rule(Access::Deny, None), known(|_| {}), old), "forbidden");
     assert_eq!(decided(&rule(session(|_| {}), Some("request.method == 'PUT'")), known(|_| {}), old), "forbidden");
 }
