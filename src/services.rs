@@ -88,7 +88,7 @@ impl Services {
     /// Asks a service, or takes an answer that is younger than `within`. Never fails: silence is a reply.
     pub async fn ask(&self, question: &Question, within: Option<Duration>) -> Reply {
         let shared = &self.shared;
-        let Some(known) = shared.known.get(&question.service.name) else {
+        let Some(known) = shared.known(&question.service) else {
             // Two reloads took it away; the request still has the policy that it began with.
             return Reply::Silence;
         };
@@ -116,7 +116,7 @@ impl Services {
     pub fn keep(&self, question: &Question, reply: &Reply) {
         if let (Reply::Said(said), false) = (reply, question.service.ttl.is_zero())
             && said.age.is_zero()
-            && let Some(known) = self.shared.known.get(&question.service.name)
+            && let Some(known) = self.shared.known(&question.service)
         {
             let key = self.shared.cache.key(question, known.generation);
             self.shared.cache.keep(key, said.clone(), said.asked_at);
@@ -124,29 +124,45 @@ impl Services {
     }
 }
 
-/// Why there is no answer, and whether others would get none either.
+/// Why there is no answer.
 struct NoAnswer {
     cause: String,
-    is_away: bool,
+    service: Found,
+}
+
+/// How a service was found when it gave no answer that counts.
+enum Found {
+    /// Others would get none either.
+    Away,
+    /// It is there: what it makes of one question says nothing of the others.
+    There,
+    /// It was not even asked.
+    Unasked,
 }
 
 impl NoAnswer {
-    fn of(cause: &str) -> Self {
-        Self { cause: cause.to_owned(), is_away: false }
+    fn unasked(cause: &str) -> Self {
+        Self { cause: cause.to_owned(), service: Found::Unasked }
     }
 }
 
 impl From<Unanswered> for NoAnswer {
     fn from(unanswered: Unanswered) -> Self {
-        let is_away = match unanswered {
-            Unanswered::TimedOut(_) | Unanswered::Unreachable(_) => true,
-            Unanswered::TooLong => false,
+        let service = match unanswered {
+            Unanswered::TimedOut(_) | Unanswered::Unreachable(_) => Found::Away,
+            Unanswered::TooLong => Found::There,
+            Unanswered::NotAsked => Found::Unasked,
         };
-        Self { cause: unanswered.to_string(), is_away }
+        Self { cause: unanswered.to_string(), service }
     }
 }
 
 impl Shared {
+    fn known(&self, service: &Arc<Service>) -> Option<Arc<Known>> {
+        let is_same = |known: &Known| Arc::ptr_eq(&known.service, service) || known.service == *service;
+        self.known.get(&service.name, is_same)
+    }
+
     fn meet(&self, service: &Arc<Service>) -> Known {
         let client = client(service.authority.as_deref());
         let client = client.inspect_err(|error| tracing::error!(service = &*service.name, %error, "Cannot be asked"));
@@ -175,10 +191,11 @@ impl Shared {
                     self.metrics.service_asked(&service.name, Asked::Answered, began.elapsed());
                     return Reply::Said(said);
                 }
-                Err(NoAnswer { cause, is_away }) => {
-                    // What it makes of one question says nothing of the others: only silence closes it to them.
-                    if is_away {
-                        known.circuit.failed(Instant::now());
+                Err(NoAnswer { cause, service: found }) => {
+                    match found {
+                        Found::Away => known.circuit.failed(Instant::now()),
+                        Found::There => known.circuit.succeeded(),
+                        Found::Unasked => {}
                     }
                     if let Some(withheld) = known.warnings.take(Instant::now()) {
                         let service = &*service.name;
@@ -196,9 +213,9 @@ impl Shared {
 
     async fn attempt(&self, known: &Known, question: &Question) -> Result<Said, NoAnswer> {
         let timeout = known.service.timeout;
-        let client = known.client.as_ref().ok_or_else(|| NoAnswer::of("its certificates cannot be read"))?;
+        let client = known.client.as_ref().ok_or_else(|| NoAnswer::unasked("its certificates cannot be read"))?;
         let slot = tokio::time::timeout(timeout, known.slots.acquire()).await;
-        let Ok(Ok(_slot)) = slot else { return Err(NoAnswer::of("too many questions are on their way to it")) };
+        let Ok(Ok(_slot)) = slot else { return Err(NoAnswer::unasked("too many questions are on their way to it")) };
         let asked_at = Instant::now();
         let mut request = client.request(question.method.clone(), &question.url);
         for (name, value) in &question.headers {
@@ -214,11 +231,11 @@ impl Shared {
         // A service that fails has decided nothing.
         if answer.status.is_server_error() {
             // These are said by a proxy in front of it, or by one that is starting or full: the others get no more.
-            let is_away = matches!(
-                answer.status,
-                StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-            );
-            return Err(NoAnswer { cause: format!("it says {}", answer.status), is_away });
+            let service = match answer.status {
+                StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => Found::Away,
+                _ => Found::There,
+            };
+            return Err(NoAnswer { cause: format!("it says {}", answer.status), service });
         }
         let body = serde_json::from_slice(&answer.body).map_or(Value::Null, |body| json::value(&body));
         let length = answer.body.len();

@@ -17,8 +17,12 @@ use uuid::Uuid;
 use crate::decision::id_token::Assertion;
 use crate::signing::keys::SigningKey;
 
-/// Tokens that are kept to be handed on again. Signing with RSA takes a millisecond.
-const MAX_TOKENS: u64 = 100_000;
+/// The most that all tokens which are kept may weigh, in bytes, about. Signing with RSA takes a millisecond.
+const CAPACITY: u64 = 64 * 1024 * 1024;
+/// What a token weighs besides its text.
+const OVERHEAD: usize = 256;
+/// No token is good for less.
+const SHORTEST: Duration = Duration::from_secs(1);
 /// The longest that one is kept, whatever its own life.
 const LONGEST_KEPT: Duration = Duration::from_secs(3600);
 
@@ -47,7 +51,7 @@ impl Signer {
     pub fn new(settings: Settings) -> Self {
         let shared = Shared {
             settings: ArcSwap::from_pointee(settings),
-            tokens: Cache::builder().max_capacity(MAX_TOKENS).time_to_live(LONGEST_KEPT).build(),
+            tokens: Cache::builder().max_capacity(CAPACITY).weigher(weight).time_to_live(LONGEST_KEPT).build(),
             hash_key: (rand::random(), rand::random()),
         };
         Self { shared: Arc::new(shared) }
@@ -73,9 +77,10 @@ impl Signer {
         {
             return Some(token);
         }
-        // A token says nothing of a caller beyond the session that it speaks of.
-        let life = assertion.ends_at.and_then(|end| end.duration_since(now).ok()).unwrap_or(Duration::MAX);
-        let life = life.min(assertion.ttl);
+        // A token says nothing of a caller beyond the session that it speaks of. One that ended just now, by clocks that
+        // differ, is good for this request.
+        let life = assertion.ends_at.map_or(Duration::MAX, |end| end.duration_since(now).unwrap_or_default());
+        let life = life.max(SHORTEST).min(assertion.ttl);
         let mut header = Header::new(key.algorithm());
         header.kid = Some(key.id().to_owned());
         let token = jsonwebtoken::encode(&header, &claims(&settings.issuer, assertion, now, life), key.private())
@@ -105,6 +110,10 @@ impl Signer {
         part(&end.unwrap_or_default().as_secs().to_be_bytes());
         hasher.finish128().as_u128()
     }
+}
+
+fn weight(_: &u128, (token, _): &(HeaderValue, SystemTime)) -> u32 {
+    u32::try_from(token.len() + OVERHEAD).unwrap_or(u32::MAX)
 }
 
 /// The claims: those of the rule, then ours, which no rule can overrule.
@@ -204,6 +213,10 @@ mod tests {
         let short = Assertion { ends_at: Some(now + Duration::from_secs(60)), ..assertion() };
         let claims = read(&signer, &signer.sign(&short, now).unwrap());
         assert!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap() <= 60);
+        // Clocks differ a little, so a caller may have ended just now: that is no reason for a long life.
+        let ended = Assertion { ends_at: Some(now - Duration::from_secs(3)), ..assertion() };
+        let claims = read(&signer, &signer.sign(&ended, now).unwrap());
+        assert!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap() <= 1);
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl Tokens {
     /// Who is behind `token`, by an answer younger than `within`. Never fails: that nobody could say is an answer.
     pub async fn resolve(&self, issuer: &Arc<Issuer>, token: &[u8], within: Option<Duration>) -> Answer {
         let shared = &self.shared;
-        let Some(known) = shared.known.get(&issuer.name) else {
+        let Some(known) = shared.known(issuer) else {
             // Two reloads took it away; the request still has the policy that it began with.
             return Answer::fresh(Caller::Unknown(Outage::Issuer));
         };
@@ -128,6 +128,11 @@ pub fn supposed(claims: serde_json::Map<String, serde_json::Value>) -> Option<To
 }
 
 impl Shared {
+    fn known(&self, issuer: &Arc<Issuer>) -> Option<Arc<Known>> {
+        let is_same = |known: &Known| Arc::ptr_eq(&known.issuer, issuer) || known.issuer == *issuer;
+        self.known.get(&issuer.name, is_same)
+    }
+
     fn meet(&self, issuer: &Arc<Issuer>) -> Known {
         let (sources, authority) = match &issuer.verification {
             Verification::Introspection(Introspection { authority, .. }) => (Vec::new(), authority),

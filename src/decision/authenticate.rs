@@ -283,13 +283,23 @@ impl Authenticator {
     }
 }
 
+fn single<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Option<&'r HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
 impl Issuer {
-    /// The token of this issuer that a request carries, by its looks.
+    /// The token of this issuer that a request carries, by its looks. Of two, nobody knows which a service would read:
+    /// then it carries none.
     pub fn token<'r>(&self, headers: &'r HeaderMap) -> Option<&'r [u8]> {
         let token = match &self.carried {
-            Carried::Bearer => headers.get(AUTHORIZATION).and_then(|value| bearer_token(value.as_bytes()))?,
-            Carried::Cookie(name) => cookies(headers).find(|(own, _)| *own == name.as_bytes())?.1,
-            Carried::Header(name) => headers.get(name)?.as_bytes(),
+            Carried::Bearer => bearer_token(single(headers, &AUTHORIZATION)?.as_bytes())?,
+            Carried::Cookie(name) => {
+                let mut own = cookies(headers).filter(|(own, _)| *own == name.as_bytes());
+                let (_, token) = own.next()?;
+                own.next().is_none().then_some(token)?
+            }
+            Carried::Header(name) => single(headers, name)?.as_bytes(),
         };
         let is_its_kind = match &self.verification {
             Verification::Jwt(_) => {

@@ -37,7 +37,7 @@ pub struct Call {
     pub service: Arc<Service>,
     pub method: Method,
     pub url: Arc<UrlTemplate>,
-    /// One without a value is left out.
+    /// One without a value is left out; one that no header may carry is as if a hole in the URL had none.
     pub headers: Vec<Arc<HeaderTemplate>>,
     pub body: Option<Arc<Payload>>,
     /// What becomes of a hole in the body that has no value.
@@ -92,12 +92,15 @@ impl Call {
             Some(payload) => Some(payload.render(scope, self.absent)?),
             None => None,
         };
-        let header = |header: &Arc<HeaderTemplate>| Some((header.name().clone(), header.render(scope)?));
+        let header = |header: &Arc<HeaderTemplate>| {
+            let value = header.fill(scope).transpose()?;
+            Some(value.map(|value| (header.name().clone(), value)))
+        };
         Some(Question {
             service: Arc::clone(&self.service),
             method: self.method.clone(),
             url: self.url.render(scope)?,
-            headers: self.headers.iter().filter_map(header).collect(),
+            headers: self.headers.iter().filter_map(header).collect::<Result<_, _>>().ok()?,
             body,
             caller: None,
         })

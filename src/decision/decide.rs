@@ -133,7 +133,9 @@ impl Evidence {
 
     /// Takes the reply to what [`decide`] asked last; whether it lets pass, so that it may be kept.
     pub fn hear(&mut self, rule: &Rule, reply: &Reply) -> bool {
+        let mut is_answer = matches!(reply, Reply::Said(said) if said.status.is_success());
         if let Some(enrichment) = rule.enrich.get(self.told.len()) {
+            is_answer = Enrichment::read(reply).is_some();
             match Enrichment::read(reply) {
                 Some(value) => self.note(rule, value.clone()),
                 None if enrichment.required => self.ending = Some(Refusal::Undecided),
@@ -152,7 +154,7 @@ impl Evidence {
         if let Reply::Said(said) = reply {
             self.age = self.age.max(said.age);
         }
-        self.ending.is_none() && matches!(reply, Reply::Said(said) if said.status.is_success())
+        self.ending.is_none() && is_answer
     }
 
     fn note(&mut self, rule: &Rule, value: Value) {

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use crate::decision::authenticate::{Authenticator, Carried};
 use crate::decision::credentials::{Credential, Credentials, SESSION_TOKEN, Sources, bearer_token, is_session_cookie};
 use crate::decision::decide::{Passing, Permit};
-use crate::decision::names::FoldedNames;
+use crate::decision::names::{FoldedNames, is_read_as};
 use crate::decision::policy::Policy;
 use crate::decision::rule::{Rule, Target};
 
@@ -129,28 +129,26 @@ pub fn edits(policy: &Policy, headers: &HeaderMap, toward: Toward<'_>, stamps: &
             let found = Credentials::find(headers, &policy.sources);
             let session = found.deciding().filter(|_| decided == Decider::Session);
             remove_credentials(&mut edits, headers, &policy.sources, session, forwarded);
-            let token = match decided {
-                Decider::Token(carried) if !forwarded => Some(carried),
+            let kept = match decided {
+                Decider::Token(carried) if forwarded => Some(carried),
                 Decider::Nobody | Decider::Session | Decider::Token(_) => None,
             };
-            if headers.contains_key(AUTHORIZATION)
-                && (token == Some(&Carried::Bearer) || rule.takes_authorization(policy))
-            {
+            let is_kept_bearer = kept == Some(&Carried::Bearer)
+                || (forwarded && session.is_some_and(|session| matches!(session, Credential::Bearer(_))));
+            let tokens = Tokens { rule, kept };
+            let goes = (tokens.read_bearer() && !is_kept_bearer && holds_bearer(headers))
+                || (headers.contains_key(AUTHORIZATION) && rule.takes_authorization(policy));
+            if goes {
                 edits.push(Edit::Remove(AUTHORIZATION));
             }
-            if let Some(Carried::Header(name)) = token {
-                edits.push(Edit::Remove(name.clone()));
-            }
+            edits.extend(headers.keys().filter(|name| tokens.take_header(name)).cloned().map(Edit::Remove));
             let is_removed = |name: &&HeaderName| rule.remove_headers.contains(name);
             edits.extend(headers.keys().filter(is_removed).cloned().map(Edit::Remove));
             let jar = Jar {
                 sources: &policy.sources,
                 kept: session.filter(|_| forwarded),
                 owned: &policy.owned.cookies,
-                token: match token {
-                    Some(Carried::Cookie(name)) => Some(name),
-                    Some(Carried::Bearer | Carried::Header(_)) | None => None,
-                },
+                tokens: Some(&tokens),
                 takes_all: rule.remove_headers.contains(&COOKIE),
             };
             edits.extend(cookie_edit(headers, &jar, stamps));
@@ -195,14 +193,55 @@ fn remove_credentials(
     }
 }
 
+/// The tokens that a rule's authenticators judge. A service that reads them believes that they were found good, so it gets
+/// none but the one that was.
+struct Tokens<'t> {
+    rule: &'t Rule,
+    /// The one that decided, where the rule forwards it.
+    kept: Option<&'t Carried>,
+}
+
+impl<'t> Tokens<'t> {
+    fn carried(&self) -> impl Iterator<Item = &'t Carried> {
+        self.rule.authenticate.iter().filter_map(Authenticator::issuer).map(|issuer| &issuer.carried)
+    }
+
+    fn read_bearer(&self) -> bool {
+        self.carried().any(|carried| *carried == Carried::Bearer)
+    }
+
+    /// A header that a service might take for one of them counts, too.
+    fn take_header(&self, name: &HeaderName) -> bool {
+        self.carried().any(|carried| match carried {
+            Carried::Header(own) => is_read_as(name, own) && (self.kept != Some(carried) || name != own),
+            Carried::Bearer | Carried::Cookie(_) => false,
+        })
+    }
+
+    fn take_cookie(&self, name: &str) -> bool {
+        self.carried().any(|carried| match carried {
+            Carried::Cookie(own) => **own == *name && self.kept != Some(carried),
+            Carried::Bearer | Carried::Header(_) => false,
+        })
+    }
+}
+
+/// Whether there is anything that a lenient service would read as a Bearer.
+fn holds_bearer(headers: &HeaderMap) -> bool {
+    let is_bearer = |value: &HeaderValue| {
+        let value = value.as_bytes().trim_ascii();
+        value.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
+    };
+    headers.get_all(AUTHORIZATION).iter().any(is_bearer)
+}
+
 /// Which of the client's cookies a service does not get.
 struct Jar<'j> {
     sources: &'j Sources,
     /// The one that decided, where the rule forwards it.
     kept: Option<&'j Credential<'j>>,
     owned: &'j HashSet<Box<str>>,
-    /// The one that carried the token that decided.
-    token: Option<&'j str>,
+    tokens: Option<&'j Tokens<'j>>,
     takes_all: bool,
 }
 
@@ -215,11 +254,11 @@ impl Jar<'_> {
         self.takes_all
             || (is_session_cookie(name, self.sources) && !is_kept)
             || self.owned.contains(text)
-            || self.token.is_some_and(|token| token == text)
+            || self.tokens.is_some_and(|tokens| tokens.take_cookie(text))
     }
 }
 
-/// One Cookie header: what is left of the client's, then ours. Nothing where the head has nothing to change.
+/// One Cookie header: ours, for some services read the first of a name, then what is left of the client's. Nothing where the head has nothing to change.
 fn cookie_edit(headers: &HeaderMap, jar: &Jar<'_>, stamps: &[Stamp]) -> Option<Edit> {
     let mut changes = headers.get_all(COOKIE).iter().nth(1).is_some();
     let mut line = Vec::new();
@@ -229,6 +268,10 @@ fn cookie_edit(headers: &HeaderMap, jar: &Jar<'_>, stamps: &[Stamp]) -> Option<E
         }
         line.extend_from_slice(pair);
     };
+    for stamp in stamps.iter().filter(|stamp| stamp.on == Surface::Cookie) {
+        changes = true;
+        push(&[stamp.spelling.as_bytes(), b"=", stamp.value.as_bytes()].concat());
+    }
     for header in headers.get_all(COOKIE) {
         for pair in header.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii) {
             let equals = pair.iter().position(|byte| *byte == b'=');
@@ -240,10 +283,6 @@ fn cookie_edit(headers: &HeaderMap, jar: &Jar<'_>, stamps: &[Stamp]) -> Option<E
                 push(pair);
             }
         }
-    }
-    for stamp in stamps.iter().filter(|stamp| stamp.on == Surface::Cookie) {
-        changes = true;
-        push(&[stamp.spelling.as_bytes(), b"=", stamp.value.as_bytes()].concat());
     }
     if !changes {
         return None;
@@ -257,7 +296,7 @@ fn cookie_edit(headers: &HeaderMap, jar: &Jar<'_>, stamps: &[Stamp]) -> Option<E
 /// Several Cookie headers as one, in order: Kratos reads one, and HTTP/2 clients may split theirs.
 fn join_cookies(headers: &HeaderMap) -> Option<Edit> {
     let sources = Sources { session_token: false, cookies: Vec::new(), bearer: false };
-    let jar = Jar { sources: &sources, kept: None, owned: &HashSet::new(), token: None, takes_all: false };
+    let jar = Jar { sources: &sources, kept: None, owned: &HashSet::new(), tokens: None, takes_all: false };
     cookie_edit(headers, &jar, &[])
 }
 

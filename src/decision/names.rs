@@ -51,6 +51,11 @@ impl FoldedNames {
     }
 }
 
+/// Whether CGI, WSGI or PHP read a header `name` as `own`.
+pub fn is_read_as(name: &HeaderName, own: &HeaderName) -> bool {
+    name == own || name.as_str().bytes().map(fold).eq(own.as_str().bytes().map(fold))
+}
+
 fn fold(byte: u8) -> u8 {
     if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
 }

@@ -151,6 +151,10 @@ impl CookieTemplate {
     }
 }
 
+/// A value that no header may carry.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Unfit;
+
 impl HeaderTemplate {
     /// Parses a header's name and the template of its value.
     ///
@@ -178,11 +182,19 @@ impl HeaderTemplate {
     ///
     /// Such a value is not cleaned: `ad\nmin` must not become `admin`.
     pub fn render(&self, scope: &Scope<'_>) -> Option<HeaderValue> {
-        let value = self.value.render(scope)?;
-        if value.chars().any(char::is_control) {
-            return None;
+        self.fill(scope).ok().flatten()
+    }
+
+    /// The value where its holes have one.
+    ///
+    /// # Errors
+    /// Where they have one that no header may carry.
+    pub fn fill(&self, scope: &Scope<'_>) -> Result<Option<HeaderValue>, Unfit> {
+        match self.value.render(scope) {
+            Some(value) if value.chars().any(char::is_control) => Err(Unfit),
+            Some(value) => HeaderValue::try_from(value).map(Some).map_err(|_| Unfit),
+            None => Ok(None),
         }
-        HeaderValue::try_from(value).ok()
     }
 }
 

@@ -8,6 +8,9 @@ use crate::decision::template::{Part, Template, TemplateError};
 /// All but what RFC 3986 leaves alone anywhere.
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// The longest URL that is asked, in bytes.
+const LONGEST: usize = 16 * 1024;
+
 /// An http or https URL with holes behind its authority.
 #[derive(Debug)]
 pub struct UrlTemplate {
@@ -59,7 +62,8 @@ impl UrlTemplate {
         self.template.reads()
     }
 
-    /// The URL, or nothing where a hole has no value, or one that would be a step in the path: empty, `.` or `..`.
+    /// The URL, or nothing where it is too long or a hole has no value, or one that would be a step in the path: empty,
+    /// `.` or `..`.
     pub fn render(&self, scope: &Scope<'_>) -> Option<String> {
         let mut url = String::new();
         for part in self.template.parts() {
@@ -71,7 +75,7 @@ impl UrlTemplate {
                 Part::Text(text) => url.push_str(text),
             }
         }
-        Some(url)
+        (url.len() <= LONGEST).then_some(url)
     }
 }
 

@@ -9,10 +9,11 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use crate::decision::call::{Question, Said};
 use crate::services::horizon::Horizon;
 
-/// The most that all answers together may weigh, in bytes of their bodies, about.
+/// The most that all answers together may weigh, in bytes, about.
 const CAPACITY: u64 = 64 * 1024 * 1024;
-/// What an answer weighs besides its body.
-const OVERHEAD: u32 = 1024;
+/// What a byte of a body weighs once it is read, and what an answer weighs besides.
+const UNFOLDED: usize = 8;
+const OVERHEAD: usize = 1024;
 /// No answer is good for longer, whatever its `ttl`.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
@@ -76,7 +77,8 @@ impl Cache {
     }
 
     pub(crate) fn keep(&self, key: Key, said: Said, asked_at: Instant) {
-        let weight = u32::try_from(said.length).unwrap_or(u32::MAX).saturating_add(OVERHEAD);
+        let headers = said.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
+        let weight = u32::try_from(said.length * UNFOLDED + headers + OVERHEAD).unwrap_or(u32::MAX);
         self.answers.insert(key, Kept { said, weight, asked_at });
     }
 }

@@ -23,6 +23,9 @@ pub(crate) enum Unanswered {
     TimedOut(Duration),
     #[error("the answer is longer than {MAX_BODY} bytes")]
     TooLong,
+    /// It is no request at all.
+    #[error("it cannot be put into a request")]
+    NotAsked,
     /// In words that quote neither headers nor bodies.
     #[error("{0}")]
     Unreachable(String),
@@ -51,7 +54,10 @@ pub(crate) async fn send(request: reqwest::RequestBuilder, timeout: Duration) ->
 }
 
 async fn whole(request: reqwest::RequestBuilder) -> Result<Answer, Unanswered> {
-    let mut response = request.send().await.map_err(|error| Unanswered::Unreachable(describe(&error)))?;
+    let mut response = request.send().await.map_err(|error| match error.is_builder() {
+        true => Unanswered::NotAsked,
+        false => Unanswered::Unreachable(describe(&error)),
+    })?;
     let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| Unanswered::Unreachable(describe(&error)))? {

@@ -20,9 +20,10 @@ impl<T> Default for Roster<T> {
 }
 
 impl<T> Roster<T> {
-    pub(crate) fn get(&self, name: &str) -> Option<Arc<T>> {
-        let now = self.now.load().get(name).cloned();
-        now.or_else(|| self.before.load().get(name).cloned())
+    /// The one of this name whose settings are those that the request's policy has.
+    pub(crate) fn get(&self, name: &str, is_same: impl Fn(&T) -> bool) -> Option<Arc<T>> {
+        let of = |roster: &ArcSwap<ByName<T>>| roster.load().get(name).filter(|known| is_same(known)).cloned();
+        of(&self.now).or_else(|| of(&self.before))
     }
 
     /// Those of `wanted` by name, each the one it was where `is_same` says so, else one that `meet` makes.
@@ -59,12 +60,14 @@ mod tests {
         let replace =
             |wanted: &[(&'static str, u8)]| roster.replace(wanted.iter().copied(), |old, new| old == new, |new| *new);
         assert_eq!(replace(&[("keto", 1), ("opa", 2), ("keto", 1)]), ["keto", "opa"]);
-        let opa = roster.get("opa").unwrap();
+        let get = |name, settings| roster.get(name, |known| *known == settings);
+        let opa = get("opa", 2).unwrap();
         replace(&[("opa", 2)]);
-        assert!(Arc::ptr_eq(&roster.get("opa").unwrap(), &opa), "what did not change keeps what is known of it");
-        assert_eq!(roster.get("keto").as_deref(), Some(&1));
+        assert!(Arc::ptr_eq(&get("opa", 2).unwrap(), &opa), "what did not change keeps what is known of it");
+        assert_eq!(get("keto", 1).as_deref(), Some(&1));
         replace(&[("opa", 3)]);
-        assert_eq!(roster.get("opa").as_deref(), Some(&3));
-        assert!(roster.get("keto").is_none());
+        assert!(get("keto", 1).is_none());
+        assert_eq!(get("opa", 3).as_deref(), Some(&3));
+        assert_eq!(get("opa", 2).as_deref(), Some(&2), "nobody is judged by settings that its policy does not have");
     }
 }

@@ -21,8 +21,11 @@ use crate::tokens::claims::{self, Conditions};
 use crate::tokens::jwt::LONGEST;
 use crate::tokens::{Checked, Known};
 
-/// The most tokens that are kept.
-const MAX_TOKENS: u64 = 100_000;
+/// The most that all tokens together may weigh, in bytes of the answers about them, about.
+const CAPACITY: u64 = 64 * 1024 * 1024;
+/// What a byte of an answer weighs once it is read, and what an answer weighs besides.
+const UNFOLDED: u32 = 8;
+const OVERHEAD: u32 = 512;
 /// No answer is good for longer, whatever its `ttl`.
 const LONGEST_KEPT: Duration = Duration::from_secs(24 * 3600);
 
@@ -40,6 +43,7 @@ pub(crate) struct Introspections {
 #[derive(Clone)]
 struct Kept {
     token: Arc<Token>,
+    weight: u32,
     asked_at: Instant,
 }
 
@@ -52,7 +56,11 @@ enum Refused {
 impl Default for Introspections {
     fn default() -> Self {
         Self {
-            good: Cache::builder().max_capacity(MAX_TOKENS).time_to_live(LONGEST_KEPT).build(),
+            good: Cache::builder()
+                .max_capacity(CAPACITY)
+                .weigher(|_, kept: &Kept| kept.weight)
+                .time_to_live(LONGEST_KEPT)
+                .build(),
             flights: Arc::default(),
             hash_key: (rand::random(), rand::random()),
             horizon: Horizon::default(),
@@ -163,6 +171,12 @@ async fn ask(known: &Known, token: &[u8]) -> Result<Kept, Refused> {
         Some(Value::Bool(false)) => return Err(Refused::Invalid("its issuer says that it is not active".to_owned())),
         Some(_) | None => return Err(unknown("introspection does not say whether it is active".to_owned())),
     }
+    // Issuers look up refresh tokens, too, and Hydra says which it was: those are for the issuer alone.
+    match claims.get("token_use") {
+        None | Some(Value::Null) => {}
+        Some(Value::String(used_as)) if used_as.is_empty() || used_as == "access_token" => {}
+        Some(_) => return Err(Refused::Invalid("it is no access token".to_owned())),
+    }
     let conditions = Conditions {
         issuers: &settings.issuers,
         audience: &settings.audience,
@@ -172,5 +186,7 @@ async fn ask(known: &Known, token: &[u8]) -> Result<Kept, Refused> {
     let invalid = |why: claims::Unfit| Refused::Invalid(why.to_string());
     claims::check(&claims, &conditions, SystemTime::now()).map_err(invalid)?;
     let token = claims::token(claims, &known.issuer.subject, known.issuer.subject_is_identity).map_err(invalid)?;
-    Ok(Kept { token: Arc::new(token), asked_at })
+    let length = u32::try_from(answer.body.len()).unwrap_or(u32::MAX);
+    let weight = length.saturating_mul(UNFOLDED).saturating_add(OVERHEAD);
+    Ok(Kept { token: Arc::new(token), weight, asked_at })
 }

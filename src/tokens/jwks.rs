@@ -110,7 +110,12 @@ impl Source {
                 }
             };
         }
+        // Who needs newer keys than could be fetched has none.
+        let is_known = need == Need::Usual || tries.failed_at.is_none();
         drop(tries);
+        if !is_known {
+            return None;
+        }
         self.keys.load_full().filter(|keys| keys.asked_at.elapsed() < refresh_after + MAX_STALE)
     }
 }

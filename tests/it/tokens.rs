@@ -171,12 +171,15 @@ fn a_bearer_goes_to_whom_it_is_for() {
     assert_eq!(bearer(&key.sign(json!({}))).send().status, 200);
     assert_eq!(service.last().header("x-kratos-authenticated-identity-id"), None);
     assert_eq!((kratos.whoami_count(), issuer.fetches()), (1, 1));
-    // Beside a session a token does not decide; it is the service's own.
-    let token = key.sign(json!({}));
-    assert_eq!(bearer(&token).cookie(&ann.cookie).send().status, 200);
-    let seen = service.last();
-    assert!(seen.header("x-kratos-authenticated-identity-id").is_some());
-    assert_eq!((seen.header("cookie"), seen.header("authorization")), (None, Some(&*format!("Bearer {token}"))));
+    // Beside a session a token does not decide: a service that read it would take it for one that was checked.
+    for lie in [key.sign(json!({})), "a.b.c".to_owned(), " a.b.c".to_owned()] {
+        assert_eq!(bearer(&lie).cookie(&ann.cookie).send().status, 200);
+        let seen = service.last();
+        assert!(seen.header("x-kratos-authenticated-identity-id").is_some());
+        assert_eq!((seen.header("cookie"), seen.header("authorization")), (None, None), "{lie}");
+    }
+    assert_eq!(gateway.get("/both/x").header("authorization", "Basic YTpi").cookie(&ann.cookie).send().status, 200);
+    assert_eq!(service.last().header("authorization"), Some("Basic YTpi"), "it is the service's own");
     // What looks like neither is nobody's.
     assert_eq!(bearer("opaque").send().status, 401);
 }
@@ -277,6 +280,14 @@ fn an_opaque_token_is_asked_about_and_only_a_yes_is_kept() {
             ),
             "other" => answer(200, &json!({ "active": true, "sub": "robot", "aud": ["y"] }).to_string()),
             "over" => answer(200, &json!({ "active": true, "aud": ["x"], "exp": 1 }).to_string()),
+            "refresh" => answer(
+                200,
+                &json!({ "active": true, "sub": "robot", "aud": ["x"], "token_use": "refresh_token" }).to_string(),
+            ),
+            "access" => answer(
+                200,
+                &json!({ "active": true, "sub": "robot", "aud": ["x"], "token_use": "access_token" }).to_string(),
+            ),
             "odd" => answer(200, &json!({ "active": "true", "aud": ["x"] }).to_string()),
             "list" => answer(200, "[true]"),
             "forbidden" => answer(403, &json!({ "active": true, "aud": ["x"] }).to_string()),
@@ -315,12 +326,20 @@ rules:
     assert_eq!(status(&gateway, "/scoped/x", "good"), 403, "what is kept says nothing of what another rule demands");
     assert_eq!(status(&gateway, "/strict/x", "good"), 200);
     hydra.forget();
-    for (token, expected) in
-        [("bad", 401), ("bad", 401), ("other", 401), ("over", 401), ("odd", 503), ("list", 503), ("forbidden", 503)]
-    {
+    for (token, expected) in [
+        ("bad", 401),
+        ("bad", 401),
+        ("other", 401),
+        ("over", 401),
+        ("odd", 503),
+        ("list", 503),
+        ("forbidden", 503),
+        ("refresh", 401),
+        ("access", 200),
+    ] {
         assert_eq!(status(&gateway, "/plain/x", token), expected, "{token}");
     }
-    assert_eq!(hydra.seen().len(), 7, "a no is never kept");
+    assert_eq!(hydra.seen().len(), 9, "a no is never kept");
     hydra.forget();
     let json = [("content-type", "application/json")];
     assert_eq!(gateway.ops_with("POST", "/sessions/forget", &json, r#"{"all":true}"#).status, 204);
@@ -364,7 +383,45 @@ rules:
     assert_eq!(gateway.get("/x").header("x-api-token", named).send().status, 200);
     let seen = service.last();
     assert_eq!((seen.header("x-api-token"), seen.header("x-kratos-authenticated-identity-id")), (None, Some(identity)));
-    assert_eq!(gateway.get("/x").header("x-api-token", token).send().status, 401, "its subject is no identity");
+    assert_eq!(gateway.get("/x").header("x-api-token", token.clone()).send().status, 401, "its subject is no identity");
+}
+
+#[test]
+fn no_token_reaches_a_service_but_the_one_that_was_judged() {
+    let (kratos, service, key) = (Kratos::start(), Service::start(), Key::new());
+    let issuer = Issuer::start(&[&key]);
+    let gateway = Gateway::start(&format!(
+        "kratos: {}
+upstreams: {{ app: {} }}
+authenticators:
+  cookie: {{ jwt: {{ jwks: '{url}' }}, from: {{ cookie: token }} }}
+  header: {{ jwt: {{ jwks: '{url}' }}, from: {{ header: X-Api-Token }} }}
+rules:
+  - {{ id: all, match: {{ paths: [/all/**] }}, authenticate: [cookie, header], forward_credentials: true, upstream: app }}
+  - {{ id: open, match: {{ paths: [/open/**] }}, access: optional, authenticate: [header, anonymous], upstream: app }}
+",
+        kratos.url(),
+        service.url(),
+        url = issuer.server.url()
+    ));
+    let (good, lie) = (key.sign(json!({})), "a.b.c");
+    let named = |name: &str, token: &str| gateway.get("/all/x").header(name, token.to_owned());
+    // The one that decided is forwarded, and no other: not one in another place, nor under a name that reads like it.
+    let reply = named("x-api-token", lie).header("x_api_token", lie).cookie(&format!("token={good}")).send();
+    assert_eq!(reply.status, 200);
+    let seen = service.last();
+    assert_eq!((seen.header("x-api-token"), seen.header("x_api_token")), (None, None));
+    assert_eq!(seen.all("cookie"), [format!("token={good}")]);
+    assert_eq!(named("x-api-token", &good).header("x_api_token", lie).send().status, 200);
+    assert_eq!((service.last().header("x-api-token"), service.last().header("x_api_token")), (Some(&*good), None));
+    // Of two, nobody knows which the service would read.
+    service.forget();
+    assert_eq!(named("x-api-token", &good).header("x-api-token", lie).send().status, 401);
+    assert_eq!(gateway.get("/all/x").cookie(&format!("token={good}; token={lie}")).send().status, 401);
+    assert!(service.seen().is_empty());
+    // What was not believed does not pass with one who passes unnamed.
+    assert_eq!(gateway.get("/open/x").header("x-api-token", lie).send().status, 200);
+    assert_eq!(service.last().header("x-api-token"), None);
 }
 
 #[test]

@@ -386,6 +386,23 @@ mod others {
             let decided = asked(rule, known(|_| {}), &[("keto", said(200, r#"{"allowed":true}"#))]);
             assert_eq!(decided, (names.iter().map(ToString::to_string).collect(), expected), "{hole}");
         }
+        // A header without a value is left out; one whose value cannot be sent would ask about something else.
+        for (hole, expected) in [("${identity.nothing}", "permit"), ("${'a\\tb'}", "forbidden")] {
+            let mut check = check("keto", Meaning::Allowed);
+            check.call.headers = vec![Arc::new(HeaderTemplate::parse("X-Tenant", hole).unwrap())];
+            let rule = Rule { authorize: vec![check], ..Rule::new("rule", session(|_| {})) };
+            assert_eq!(asked(rule, known(|_| {}), &[("keto", said(200, r#"{"allowed":true}"#))]).1, expected, "{hole}");
+        }
+    }
+
+    #[test]
+    fn what_tells_nothing_is_not_kept() {
+        let enrichment = Enrichment { call: call("profiles", "http://profiles/"), required: false };
+        let rule = Rule { enrich: vec![enrichment], ..Rule::new("rule", session(|_| {})) };
+        for (body, kept) in [(r#"{"a":1}"#, true), ("null", false)] {
+            let mut evidence = Evidence::new(Answer::fresh(known(|_| {})), Some(0));
+            assert_eq!(evidence.hear(&rule, &said(200, body)), kept, "{body}");
+        }
     }
 
     #[test]

@@ -79,10 +79,9 @@ impl<'r> Scope<'r> {
         let mut headers = HashMap::<CelMapKey<'_>, Box<dyn Val>>::new();
         for name in request.headers().keys() {
             // A repeated header is read whole, as a list: whichever of its values a service goes by was seen here.
-            let values = request.headers().get_all(name).iter().map(|value| value.to_str());
-            if let Ok(values) = values.collect::<Result<Vec<_>, _>>() {
-                headers.insert(key(name.as_str()), text(&values.join(", ")));
-            }
+            // One that is no text is there all the same: who asks whether a header is absent must not be deceived.
+            let values = request.headers().get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+            headers.insert(key(name.as_str()), text(&values.collect::<Vec<_>>().join(", ")));
         }
         let map = HashMap::<CelMapKey<'_>, Box<dyn Val>>::from([
             (key("method"), text(request.method().as_str())),
