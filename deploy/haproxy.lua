@@ -75,4 +75,5 @@ core.register_action("portcullis", { "http-req" }, function(txn, names)
     if renewed and renewed[0] then
         txn:set_var("txn.renewed", renewed[0])
     end
+    txn:set_var("txn.permitted", true)
 end, 1)
