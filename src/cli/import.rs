@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Faults;
 
+mod callers;
 mod definitions;
 mod dialect;
 mod documents;
@@ -202,6 +203,7 @@ fn claim(draft: &Draft, ids: &[String]) -> Claim {
     Claim {
         id: ids[draft.number].clone(),
         access: draft.handled.access,
+        demands: draft.handled.demands(),
         http: draft.matching.http,
         https: draft.matching.https,
         hosts: draft.matching.hosts.clone(),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::definitions::{Definitions, KEY, named};
 use super::documents::document;
-use super::mechanism::{Asked, Kratos, Mechanism, Via, mechanism};
+use super::mechanism::Kratos;
 use super::refusals::{Refusals, refusals};
 use super::source::{Handler, OathConfig, OathRule, text};
 use super::template::{Named, header};
@@ -49,6 +49,17 @@ pub(super) struct Handled {
     /// Absent where nothing is refused, or nobody said how.
     pub(super) refusals: Option<Refusals>,
     pub(super) remarks: Vec<(Verdict, String)>,
+}
+
+impl Handled {
+    /// What is demanded beside access, in a text that two rules share only where they demand the same.
+    pub(super) fn demands(&self) -> String {
+        let authenticate = self.authenticate.as_slice();
+        let by_session = authenticate.is_empty() || authenticate == [json!("session")];
+        let is_any = !(self.when.is_empty() && self.authorize.is_empty() && by_session);
+        let all = json!([self.when, self.authorize, authenticate]);
+        if is_any { all.to_string() } else { String::new() }
+    }
 }
 
 /// Translates the handlers of one rule.
@@ -122,7 +133,7 @@ impl Handled {
         }
     }
 
-    fn improved(&mut self, text: impl Into<String>) {
+    pub(super) fn improved(&mut self, text: impl Into<String>) {
         self.remarks.push((Verdict::Improved, text.into()));
     }
 
@@ -146,98 +157,6 @@ impl Handled {
         self.clear();
         self.headers.clear();
         self.dropped(format!("{}; the rule lets nobody pass (`access: deny`) until you say who may", why.into()));
-    }
-
-    fn authenticators(
-        &mut self,
-        rule: &OathRule,
-        kratos: &Kratos,
-        definitions: &mut Definitions,
-    ) -> Result<Named, String> {
-        if rule.authenticators.is_empty() {
-            return Err("it has no authenticator, so that Oathkeeper answers 500".to_owned());
-        }
-        let mut session = None::<Asked>;
-        let mut open = None::<String>;
-        let mut takes_tokens = false;
-        for handler in &rule.authenticators {
-            match mechanism(handler)? {
-                Mechanism::Nobody => break,
-                Mechanism::Open(subject) => {
-                    let is_last_word = handler.name == "noop";
-                    open.get_or_insert(subject);
-                    if is_last_word {
-                        break;
-                    }
-                }
-                Mechanism::Session(_) | Mechanism::Token(_) if open.is_some() => {
-                    self.improved(format!("`{}` stands behind `anonymous`, which answers first", handler.name));
-                }
-                Mechanism::Session(asked) => {
-                    self.session(handler, &asked, session.is_some(), kratos)?;
-                    session.get_or_insert(asked);
-                }
-                Mechanism::Token(token) => {
-                    takes_tokens = true;
-                    for remark in &token.remarks {
-                        self.improved(format!("`{}`: {remark}", handler.name));
-                    }
-                    let name = named(&mut definitions.authenticators, token.name, token.definition);
-                    self.authenticate.push(match token.scopes.as_slice() {
-                        [] => json!(name),
-                        scopes => json!({ name: { "scopes": scopes } }),
-                    });
-                }
-            }
-        }
-        self.access = match (session.is_some() || takes_tokens, &open) {
-            (true, None) => Access::Session,
-            (true, Some(_)) => Access::Optional,
-            (false, Some(_)) => Access::Public,
-            (false, None) => Access::Deny,
-        };
-        if self.access == Access::Optional {
-            self.when.clear();
-            self.improved("a stale session or token passes unnamed, as without one; Oathkeeper refused it with 401");
-        }
-        if self.access == Access::Deny {
-            self.improved("`unauthorized` answered 401; `access: deny` answers 403");
-        }
-        if takes_tokens {
-            // Oathkeeper leaves the token in the request.
-            self.forward_credentials = true;
-            if let Some(name) = open.as_ref().filter(|name| !name.is_empty()) {
-                self.authenticate.push(anonymous(name));
-            }
-            if session.as_ref().is_some_and(|asked| asked.via == Via::Bearer) {
-                self.improved("of its bearers, those that begin `ory_st_` are for Kratos and the others are not");
-            }
-        }
-        let who = match session {
-            Some(asked) => Named::session(asked.subject, asked.extra, open),
-            None if takes_tokens => Named::default(),
-            None => Named::constant(open.unwrap_or_default()),
-        };
-        Ok(if takes_tokens { who.or_token() } else { who })
-    }
-
-    fn session(&mut self, handler: &Handler, asked: &Asked, both: bool, kratos: &Kratos) -> Result<(), String> {
-        if kratos.origin.as_ref().is_some_and(|origin| *origin != asked.origin) {
-            return Err(format!("`{}` asks a second Kratos, {}", handler.name, asked.origin));
-        }
-        for remark in &asked.remarks {
-            self.improved(format!("`{}`: {remark}", handler.name));
-        }
-        if asked.via == Via::Bearer && !both && kratos.cookie {
-            // A cookie travels by itself; whoever wanted bearers only must not be open to forged requests.
-            self.when.push("has(request.headers.authorization)".to_owned());
-        } else {
-            self.when.clear();
-        }
-        if !both {
-            self.authenticate.push(json!("session"));
-        }
-        Ok(())
     }
 
     fn authorizer(&mut self, rule: &OathRule, who: &Named, definitions: &mut Definitions) -> Result<(), String> {
@@ -279,12 +198,16 @@ impl Handled {
                 "noop" => {}
                 "header" => self.headers(handler, &who)?,
                 "id_token" => self.id_token(handler, &who, definitions)?,
+                "hydrator" if self.access == Access::Optional => {
+                    return Err("its `hydrator` was asked about callers without a session, too; ours is not".to_owned());
+                }
                 "hydrator" => {
                     let asked = remote::hydrator(handler, &who)?;
                     for remark in &asked.remarks {
                         self.improved(remark.clone());
                     }
                     let name = named(&mut definitions.enrichers, asked.name, asked.definition);
+                    self.improved(format!("the answer of the hydrator is `context.{name}` beside the session"));
                     who = who.hydrated(&name);
                     self.enrich.push(name);
                 }
@@ -429,7 +352,7 @@ impl Handled {
 }
 
 /// Whoever brings nothing is called this.
-fn anonymous(name: &str) -> Value {
+pub(super) fn anonymous(name: &str) -> Value {
     json!({ "anonymous": { "subject": tokens::plain(name) } })
 }
 

@@ -132,7 +132,8 @@ fn whoami(config: &Map<String, Value>) -> Result<(String, Option<String>), Strin
     let url = config.get("check_session_url").and_then(text).ok_or("has no `check_session_url`")?;
     let parsed = Url::parse(&url).map_err(|error| format!("asks `{url}`, which is no URL: {error}"))?;
     if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() || !parsed.username().is_empty() {
-        return Err(format!("asks `{url}`, which is no plain http URL"));
+        // It may hold a password.
+        return Err("asks at what is no plain http URL".to_owned());
     }
     let is_whoami = parsed.path().trim_end_matches('/') == "/sessions/whoami";
     let keeps_path = config.get("preserve_path").and_then(Value::as_bool).unwrap_or_default();

@@ -15,6 +15,8 @@ use crate::decision::pattern::{HostPattern, Segment};
 pub(super) struct Claim {
     pub(super) id: String,
     pub(super) access: Access,
+    /// What it demands beside access, in a text; empty: nothing.
+    pub(super) demands: String,
     pub(super) http: bool,
     pub(super) https: bool,
     /// None: any host.
@@ -198,7 +200,8 @@ fn share_paths(atoms: &mut Vec<Atom>, claims: &[Claim], remarks: &mut Vec<Remark
 /// Where two own the same, the one with an own claim does, then the stricter, then the first.
 fn settle(atoms: &mut Vec<Atom>, claims: &[Claim], remarks: &mut Vec<Remark>) {
     let mut order = std::mem::take(atoms);
-    order.sort_by_key(|atom| (atom.derived, std::cmp::Reverse(claims[atom.claim].access), atom.claim));
+    let strictness = |atom: &Atom| (claims[atom.claim].access, !claims[atom.claim].demands.is_empty());
+    order.sort_by_key(|atom| (atom.derived, std::cmp::Reverse(strictness(atom)), atom.claim));
     let mut told = BTreeSet::new();
     for mut atom in order {
         for owner in atoms.iter_mut() {
@@ -224,13 +227,16 @@ fn settle(atoms: &mut Vec<Atom>, claims: &[Claim], remarks: &mut Vec<Remark>) {
                 atom.methods.retain(|method| !both.contains(method));
             }
             if !atom.derived && told.insert((atom.claim, owner.claim)) {
-                let which =
-                    if claims[owner.claim].access > claims[atom.claim].access { "the stricter" } else { "the first" };
+                let which = if strictness(owner) > strictness(&atom) { "the stricter" } else { "the first" };
                 let why = format!(
                     "Oathkeeper answered 500 where `{}` matches too; here that rule, {which}, owns what both did",
                     claims[owner.claim].id
                 );
-                remarks.push((atom.claim, Verdict::Improved, why));
+                // What both demand need not be what one does.
+                let lost = &claims[atom.claim].demands;
+                let owner = &claims[owner.claim];
+                let is_kept = lost.is_empty() || *lost == owner.demands || owner.access == Access::Deny;
+                remarks.push((atom.claim, if is_kept { Verdict::Improved } else { Verdict::Dropped }, why));
             }
         }
         if !atom.methods.is_empty() {

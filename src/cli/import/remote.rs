@@ -32,7 +32,8 @@ pub(super) fn remote_json(handler: &Handler, named: &Named) -> Result<RemoteUse,
         of_rule.insert("pick".to_owned(), json!(picked));
     }
     let mut definition = Map::from_iter([("http".to_owned(), json!({ "url": url, "method": "POST" }))]);
-    let remarks = patience(config, &mut definition);
+    let mut remarks = patience(config, &mut definition);
+    remarks.push("204 lets pass as 200 does".to_owned());
     let (definition, of_rule) = (Value::Object(definition), Value::Object(of_rule));
     Ok(RemoteUse { name: "remote", definition, of_rule, remarks })
 }
@@ -53,8 +54,7 @@ pub(super) fn hydrator(handler: &Handler, named: &Named) -> Result<RemoteUse, St
         ("payload".to_owned(), payload),
     ]);
     let mut remarks = vec![
-        "the hydrator is not told the headers of the request, and its answer is `context.hydrator` beside the session"
-            .to_owned(),
+        "the hydrator is not told the headers of the request, and those that it answers with are not read".to_owned(),
     ];
     if let Some(basic) = api.get("auth").and_then(|auth| auth.get("basic")).and_then(Value::as_object) {
         use base64::Engine as _;

@@ -269,6 +269,16 @@ impl Reader {
     }
 }
 
+/// Oathkeeper merges mappings key by key, at any depth; a list or a scalar takes the place of the other.
+fn merge(global: &mut Map<String, Value>, own: Map<String, Value>) {
+    for (key, value) in own {
+        match (global.get_mut(&key), value) {
+            (Some(Value::Object(global)), Value::Object(own)) => merge(global, own),
+            (_, value) => drop(global.insert(key, value)),
+        }
+    }
+}
+
 impl OathConfig {
     fn handlers(&mut self, stage: Stage, node: Option<&Node>) {
         let Some(Value::Object(handlers)) = node.map(json) else { return };
@@ -284,7 +294,7 @@ impl OathConfig {
         let global = self.handlers.get(&(stage, name.to_owned()));
         let mut config = global.map(|(_, config)| config.clone()).unwrap_or_default();
         if let Some(Value::Object(own)) = own {
-            config.extend(own);
+            merge(&mut config, own);
         }
         // Oathkeeper enables the error handler `json` itself.
         let is_on = global.is_some_and(|(enabled, _)| *enabled) || (stage == Stage::Errors && name == "json");

@@ -7,12 +7,22 @@ use crate::decision::template::{HeaderTemplate, Template};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Named {
     session: Option<Ways>,
-    /// A token may say who asks.
-    token: bool,
+    /// A token may say who asks, and there is what it calls `.Extra`.
+    token: Option<Extra>,
     /// What those are called that bring nothing, where they may pass.
     unnamed: Option<String>,
     /// The hydrator that told last; its word stands in place of whoami's.
     hydrated: Option<String>,
+}
+
+/// What `.Extra` is of a token.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Extra {
+    Claims,
+    /// `ext`, and some of the answer's own fields.
+    OfIntrospection,
+    /// Tokens of both kinds are taken.
+    Unclear,
 }
 
 /// The ways to what templates call `.Subject` and `.Extra` in whoami's answer; absent where they cannot be said.
@@ -32,8 +42,8 @@ impl Named {
     }
 
     #[must_use]
-    pub(super) fn or_token(self) -> Self {
-        Self { token: true, ..self }
+    pub(super) fn or_token(self, extra: Extra) -> Self {
+        Self { token: Some(extra), ..self }
     }
 
     #[must_use]
@@ -43,12 +53,16 @@ impl Named {
 
     /// What everybody is called, where nobody is asked who asks.
     pub(super) fn only_name(&self) -> Option<&str> {
-        if self.session.is_none() && !self.token { Some(self.unnamed.as_deref().unwrap_or_default()) } else { None }
+        if self.session.is_none() && self.token.is_none() {
+            Some(self.unnamed.as_deref().unwrap_or_default())
+        } else {
+            None
+        }
     }
 
     /// The subject as a hole, or as what it always is.
     pub(super) fn subject_hole(&self) -> Result<String, String> {
-        match (&self.session, self.token, &self.unnamed) {
+        match (&self.session, self.token.is_some(), &self.unnamed) {
             (None, false, unnamed) => Ok(literal(unnamed.as_deref().unwrap_or_default())),
             (Some(Ways { subject: None, .. }), ..) => Err("its `subject_from` is no plain path".to_owned()),
             (None, true, _) => Ok("${subject}".to_owned()),
@@ -76,11 +90,18 @@ impl Named {
             Some(Ways { extra: Some(way), .. }) => Some(of_session(&[way.as_slice(), names].concat())),
             None => None,
         };
+        let claim = |extra| match (extra, names.first().map(String::as_str)) {
+            (Extra::Claims, _) | (Extra::OfIntrospection, Some("aud" | "client_id" | "scope" | "username")) => {
+                Ok(of_root("claims", names))
+            }
+            (Extra::OfIntrospection, _) => Ok(of_root("claims", &[&["ext".to_owned()], names].concat())),
+            (Extra::Unclear, _) => Err("`jwt` and `oauth2_introspection` tell `.Extra` in different places".to_owned()),
+        };
         match (way, self.token) {
-            (None, false) => Err("without a session `.Extra` is empty".to_owned()),
-            (None, true) => Ok(format!("${{{}}}", of_root("claims", names))),
-            (Some(way), false) => Ok(format!("${{{way}}}")),
-            (Some(way), true) => Ok(format!("${{session != null ? {way} : {}}}", of_root("claims", names))),
+            (None, None) => Err("without a session `.Extra` is empty".to_owned()),
+            (None, Some(extra)) => Ok(format!("${{{}}}", claim(extra)?)),
+            (Some(way), None) => Ok(format!("${{{way}}}")),
+            (Some(way), Some(extra)) => Ok(format!("${{session != null ? {way} : {}}}", claim(extra)?)),
         }
     }
 }
@@ -239,8 +260,9 @@ mod tests {
     #[test]
     fn tokens_and_hydrators_name_the_caller_too() {
         for (named, subject, extra) in [
-            (Named::default().or_token(), "${subject}", "${claims.email}"),
-            (named(None).or_token(), "${subject}", "${session != null ? session.email : claims.email}"),
+            (Named::default().or_token(Extra::Claims), "${subject}", "${claims.email}"),
+            (Named::default().or_token(Extra::OfIntrospection), "${subject}", "${claims.ext.email}"),
+            (named(None).or_token(Extra::Claims), "${subject}", "${session != null ? session.email : claims.email}"),
             (named(None).hydrated("hydrator"), "${identity.id}", "${context.hydrator.extra.email}"),
         ] {
             assert_eq!(header("X-A", "{{ print .Subject }}", &named).as_deref(), Ok(subject));

@@ -7,6 +7,7 @@ fn claim(id: &str, access: Access, methods: &[&str], url: &str) -> Claim {
     Claim {
         id: id.to_owned(),
         access,
+        demands: String::new(),
         http: found.http,
         https: found.https,
         hosts: found.hosts,
