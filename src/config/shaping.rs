@@ -12,7 +12,7 @@ use crate::config::refusals::redirect_status;
 use crate::config::units::Misread;
 use crate::decision::cors;
 use crate::decision::index::Entry;
-use crate::decision::names::FoldedNames;
+use crate::decision::names::{FoldedNames, is_cookie_read_as};
 use crate::decision::pattern::PathPattern;
 use crate::decision::redirect::Redirect;
 use crate::decision::rewrite::{HostRewrite, Rewrite};
@@ -91,8 +91,8 @@ fn cookies(decoder: &mut Decoder<'_>, node: &Node, session_cookies: &[Box<str>])
     for entry in decoder.entries(node).unwrap_or_default() {
         if !is_cookie_name(&entry.key) {
             decoder.report.fault(entry.mark, format!("`{}` is no name of a cookie", entry.key));
-        } else if session_cookies.contains(&entry.key) {
-            decoder.report.fault(entry.mark, format!("`{}` is Kratos' session cookie", entry.key));
+        } else if let Some(session) = session_cookies.iter().find(|own| is_cookie_read_as(entry.key.as_bytes(), own)) {
+            decoder.report.fault(entry.mark, format!("`{}` is Kratos' session cookie `{session}`", entry.key));
         }
         let Some(scalar) = decoder.scalar(&entry.value) else { continue };
         match CookieTemplate::parse(&entry.key, &scalar.text) {

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use crate::decision::authenticate::{Authenticator, Carried};
 use crate::decision::credentials::{Credential, Credentials, SESSION_TOKEN, Sources, bearer_token, is_session_cookie};
 use crate::decision::decide::{Passing, Permit};
-use crate::decision::names::{FoldedNames, is_read_as};
+use crate::decision::names::{FoldedNames, is_cookie_read_as, is_read_as};
 use crate::decision::policy::Policy;
 use crate::decision::rule::{Rule, Target};
 
@@ -218,9 +218,12 @@ impl<'t> Tokens<'t> {
         })
     }
 
-    fn take_cookie(&self, name: &str) -> bool {
+    /// So does a cookie.
+    fn take_cookie(&self, name: &[u8]) -> bool {
         self.carried().any(|carried| match carried {
-            Carried::Cookie(own) => **own == *name && self.kept != Some(carried),
+            Carried::Cookie(own) => {
+                is_cookie_read_as(name, own) && (self.kept != Some(carried) || own.as_bytes() != name)
+            }
             Carried::Bearer | Carried::Header(_) => false,
         })
     }
@@ -250,11 +253,10 @@ impl Jar<'_> {
         let is_kept = self.kept.is_some_and(|kept| {
             matches!(kept, Credential::Cookie { name: kept_name, value: kept } if *kept_name == name && Some(*kept) == value)
         });
-        let text = std::str::from_utf8(name).unwrap_or_default();
         self.takes_all
             || (is_session_cookie(name, self.sources) && !is_kept)
-            || self.owned.contains(text)
-            || self.tokens.is_some_and(|tokens| tokens.take_cookie(text))
+            || self.owned.iter().any(|own| is_cookie_read_as(name, own))
+            || self.tokens.is_some_and(|tokens| tokens.take_cookie(name))
     }
 }
 

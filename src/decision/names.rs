@@ -56,6 +56,18 @@ pub fn is_read_as(name: &HeaderName, own: &HeaderName) -> bool {
     name == own || name.as_str().bytes().map(fold).eq(own.as_str().bytes().map(fold))
 }
 
+/// Whether a service might read a client's cookie of this name as the cookie `own`: frameworks trim blanks that are not
+/// ASCII, take `.`, a blank and `[` for `_`, read `own[x]` as a part of `own`, or tell no cases apart.
+pub fn is_cookie_read_as(name: &[u8], own: &str) -> bool {
+    let is_edge = |byte: &u8| !byte.is_ascii_graphic();
+    let start = name.iter().position(|byte| !is_edge(byte)).unwrap_or(name.len());
+    let end = name.iter().rposition(|byte| !is_edge(byte)).map_or(start, |last| last + 1);
+    let name = &name[start..end];
+    let folds_to_own = |name: &[u8]| name.iter().copied().map(fold).eq(own.bytes().map(fold));
+    let array = name.iter().position(|byte| *byte == b'[').map(|bracket| &name[..bracket]);
+    folds_to_own(name) || array.is_some_and(folds_to_own)
+}
+
 fn fold(byte: u8) -> u8 {
     if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
 }
@@ -99,6 +111,30 @@ mod tests {
         }
         for other in ["x-user", "x-user-emails", "xuseremail", "y-user-email"] {
             assert!(!names.contains(&name(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_found_in_every_spelling_that_some_service_folds() {
+        for name in [
+            "user_id",
+            "USER_ID",
+            "user.id",
+            "user id",
+            "user[id",
+            "user-id",
+            "user_id[x]",
+            "user_id[",
+            "\u{a0}user_id",
+            "user_id\u{a0}",
+            "\u{2003}user_id\u{3000}",
+            "\u{85}user_id",
+        ] {
+            assert!(is_cookie_read_as(name.as_bytes(), "user_id"), "{name:?}");
+        }
+        assert!(is_cookie_read_as(b"\xa0user_id\x85", "user_id"), "blanks of Latin-1");
+        for name in ["", "user", "userid", "user_ids", "my_user_id", "[user_id]", "[x]user_id"] {
+            assert!(!is_cookie_read_as(name.as_bytes(), "user_id"), "{name:?}");
         }
     }
 

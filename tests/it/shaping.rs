@@ -44,13 +44,16 @@ fn no_client_names_itself_by_a_cookie_that_a_rule_sets() {
   - { id: own, match: { paths: [/own/**] }, access: public }";
     let gateway = gateway(&kratos, &service, rules);
     let ann = kratos.sign_in("ann@example.com");
-    let lies = "user=root; a=b; mail=root; odd=root; none=root; User=kept";
+    let lies = "user=root; a=b; mail=root; odd=root; none=root; users=kept; User=root; n.one=kept; \u{a0}none=root; none[x]=root";
     assert_eq!(gateway.get("/told/x").cookie(&format!("{lies}; {}", ann.cookie)).cookie("c=d").send().status, 200);
     let seen = service.last();
     let identity = seen.header("x-kratos-authenticated-identity-id").unwrap();
-    assert_eq!(seen.all("cookie"), [format!("user={identity}; mail=ann@example.com; a=b; User=kept; c=d")]);
+    assert_eq!(
+        seen.all("cookie"),
+        [format!("user={identity}; mail=ann@example.com; a=b; users=kept; n.one=kept; c=d")]
+    );
     assert_eq!(gateway.get("/open/x").cookie(lies).send().status, 200);
-    assert_eq!(service.last().all("cookie"), ["a=b; User=kept"], "on every rule");
+    assert_eq!(service.last().all("cookie"), ["a=b; users=kept; n.one=kept"], "on every rule, in every spelling");
     // Kratos gets its client's cookies as they are.
     assert_eq!(gateway.get("/sessions/whoami").cookie(&format!("user=x; {}", ann.cookie)).send().status, 200);
 }
