@@ -18,12 +18,11 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 
 /// Edits the head of a final answer: `cookies` are the session cookies that whoami gave for the client.
 ///
+/// What a rule says of the service's answer comes before, so that it can neither lose a session nor let one be cached.
+///
 /// # Errors
 /// Where a value cannot be in a header.
 pub(super) fn edit(head: &mut ResponseHeader, id: &RequestId, cookies: &[HeaderValue]) -> Result<()> {
-    if head.status != StatusCode::SWITCHING_PROTOCOLS {
-        strip_hop_by_hop(head);
-    }
     head.insert_header("X-Request-ID", id.header().clone())?;
     let mut relayed = false;
     for cookie in cookies {
@@ -76,8 +75,13 @@ pub(super) fn tell_origin(head: &mut ResponseHeader, cors: &Cors, origin: Option
     Ok(())
 }
 
+/// Drops what concerns the hop behind us, before anything is set that a service could have nominated.
+///
 /// The engine does this for requests only. How the body is framed is its own affair, so that is left alone.
-fn strip_hop_by_hop(head: &mut ResponseHeader) {
+pub(super) fn strip_hop_by_hop(head: &mut ResponseHeader) {
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return;
+    }
     let nominated: SmallVec<[HeaderName; 4]> = head
         .headers
         .get_all(CONNECTION)
@@ -109,6 +113,7 @@ mod tests {
             head.append_header(*name, *value).unwrap();
         }
         let cookies = cookies.iter().map(|cookie| HeaderValue::from_static(cookie)).collect::<Vec<_>>();
+        strip_hop_by_hop(&mut head);
         edit(&mut head, &RequestId::unknown(), &cookies).unwrap();
         let mut lines =
             head.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect::<Vec<_>>();

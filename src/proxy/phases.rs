@@ -188,10 +188,11 @@ impl ProxyHttp for Gateway {
         if session.is_process_shutting_down() {
             session.set_keepalive(None);
         }
-        backward::edit(head, &exchange.id, &exchange.set_cookies)?;
+        backward::strip_hop_by_hop(head);
         if let Some(permit) = &exchange.permit {
             backward::tell(head, permit.rule(), &exchange.stamps)?;
         }
+        backward::edit(head, &exchange.id, &exchange.set_cookies)?;
         if let Some(cors) = exchange.cors() {
             backward::forget_origins(head);
             backward::tell_origin(head, cors, session.get_header(ORIGIN))?;

@@ -1,6 +1,6 @@
 //! What a rule changes on the way: headers, cookies, paths and hosts; and where it sends clients instead.
 
-use crate::harness::{Gateway, Kratos, Service};
+use crate::harness::{Gateway, Kratos, Service, read_reply};
 
 fn gateway(kratos: &Kratos, service: &Service, rules: &str) -> Gateway {
     Gateway::start(&format!(
@@ -84,6 +84,61 @@ fn answers_carry_what_the_rule_says() {
     }
     let refused = gateway.get("/a/one").send();
     assert_eq!((refused.status, refused.header("x-frame-options")), (401, None));
+}
+
+#[test]
+fn no_rule_loses_a_session_or_lets_it_be_cached() {
+    let kratos = Kratos::start();
+    let service = Service::answering(|_| {
+        "HTTP/1.1 200 OK\r\nconnection: x-ours\r\nx-ours: theirs\r\nset-cookie: a=b\r\ncontent-length: 0\r\n\r\n"
+            .to_owned()
+    });
+    let rules = "  - id: a
+    upstream: app
+    require: { checked_within: 0s }
+    response_headers: { Cache-Control: 'public, max-age=3600', X-Ours: ours }
+    remove_response_headers: [Set-Cookie]";
+    let gateway = gateway(&kratos, &service, rules);
+    let ann = kratos.sign_in("ann@example.com");
+    let plain = gateway.get("/a").cookie(&ann.cookie).send();
+    assert_eq!((plain.all("cache-control"), plain.all("set-cookie")), (vec!["public, max-age=3600"], vec![]));
+    assert_eq!(plain.all("x-ours"), ["ours"], "what a service nominates is its own");
+    let session = gateway.get("/sessions/whoami").cookie(&ann.cookie).send().json();
+    let cookies = [("set-cookie", "ory_kratos_session=renewed; Path=/; HttpOnly")];
+    kratos.switches().answer_whoami(http::StatusCode::OK, &cookies, &session.to_string());
+    let renewed = gateway.get("/a").cookie(&ann.cookie).send();
+    assert_eq!(renewed.all("cache-control"), ["private, no-store"]);
+    assert_eq!(renewed.all("set-cookie"), ["ory_kratos_session=renewed; Path=/; HttpOnly"]);
+}
+
+#[test]
+fn what_switches_or_was_not_changed_is_told_of_too() {
+    let kratos = Kratos::start();
+    let service = Service::answering(|seen| match seen.header("upgrade") {
+        Some(_) => "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nserver: s\r\n\r\n"
+            .to_owned(),
+        None => "HTTP/1.1 304 Not Modified\r\nserver: s\r\netag: \"e\"\r\n\r\n".to_owned(),
+    });
+    let rules = "  - id: a
+    match: { paths: [/api/**] }
+    access: public
+    upstream: app
+    rewrite: { strip_prefix: /api, host: upstream }
+    response_headers: { X-Frame-Options: DENY }
+    remove_response_headers: [Server]";
+    let gateway = gateway(&kratos, &service, rules);
+    let reply = gateway.get("/api/x").send();
+    assert_eq!((reply.status, reply.header("x-frame-options"), reply.header("server")), (304, Some("DENY"), None));
+    let mut stream = std::net::TcpStream::connect(gateway.address()).unwrap();
+    let request = format!(
+        "GET /ap%69/socket?a HTTP/1.1\r\nhost: {}\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
+        gateway.address()
+    );
+    std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+    let reply = read_reply(&mut stream, false);
+    assert_eq!((reply.status, reply.header("x-frame-options"), reply.header("server")), (101, Some("DENY"), None));
+    let seen = service.last();
+    assert_eq!((&*seen.target, seen.header("host")), ("/socket?a", Some(&*service.address().to_string())));
 }
 
 #[test]
