@@ -9,7 +9,7 @@ use crate::config::listen::network;
 use crate::config::node::{Kind, Node};
 use crate::config::pages::page_url;
 use crate::config::units::{Misread, nearest};
-use crate::decision::dress::{Case, Dress, Dresses, MediaRange, Sending};
+use crate::decision::dress::{Case, Dress, Dresses, MediaRange, Sending, is_about_caller};
 use crate::decision::refusal::Refusal;
 use crate::decision::rule::OnRefusal;
 
@@ -49,7 +49,26 @@ fn case(decoder: &mut Decoder<'_>, node: &Node) -> Option<Case> {
     });
     let from = each(decoder, &fields, "from", network);
     let then = then(decoder, &fields)?;
+    if let Dress::Challenge(_) = then {
+        warn_of_idle_challenge(decoder, &fields, &statuses, &errors);
+    }
     Some(Case { statuses, errors, accept, from, then })
+}
+
+/// Rules brought over from elsewhere may name more than a challenge answers, which is no reason not to start.
+fn warn_of_idle_challenge(
+    decoder: &mut Decoder<'_>,
+    fields: &Fields<'_>,
+    statuses: &[StatusCode],
+    errors: &[Box<str>],
+) {
+    let statuses =
+        statuses.iter().filter(|status| !is_about_caller(**status)).map(|status| ("status", status.as_str()));
+    let errors = errors.iter().filter(|id| !Refusal::ABOUT_CALLERS.contains(&&***id)).map(|id| ("error", &**id));
+    for (key, what) in statuses.chain(errors) {
+        let why = format!("no challenge answers `{what}`, which says nothing of who asks");
+        decoder.report.warn(fields.key_mark(key), why, None);
+    }
 }
 
 fn each<T>(

@@ -73,15 +73,40 @@ impl Dresses {
 impl Case {
     fn fits(&self, refusal: &Refusal, headers: &HeaderMap, from: Option<IpAddr>) -> bool {
         let is_from = |from: IpAddr| self.from.iter().any(|network| network.contains(&from));
-        (self.statuses.is_empty() || self.statuses.contains(&refusal.status()))
+        self.may_answer(refusal)
+            && (self.statuses.is_empty() || self.statuses.contains(&refusal.status()))
             && (self.errors.is_empty() || self.errors.iter().any(|id| **id == *refusal.id()))
             && (self.accept.is_empty() || self.accept.iter().any(|range| range.is_taken(headers)))
             && (self.from.is_empty() || from.is_some_and(is_from))
     }
 
-    pub fn is_conditional(&self) -> bool {
-        !(self.statuses.is_empty() && self.errors.is_empty() && self.accept.is_empty() && self.from.is_empty())
+    /// Who is told to say who it is, or is sent elsewhere, is refused for what it is. That something is away or amiss is no
+    /// such thing: a challenge never answers it, and a redirect only where it is named.
+    fn may_answer(&self, refusal: &Refusal) -> bool {
+        let is_named = !self.statuses.is_empty() || !self.errors.is_empty();
+        match &self.then {
+            Dress::Challenge(_) => is_about_caller(refusal.status()),
+            Dress::Send(_) => is_named || is_about_caller(refusal.status()),
+            Dress::Usual(_) => true,
+        }
     }
+
+    pub fn is_conditional(&self) -> bool {
+        let always = match &self.then {
+            Dress::Challenge(_) | Dress::Send(_) => false,
+            Dress::Usual(_) => true,
+        };
+        !(always
+            && self.statuses.is_empty()
+            && self.errors.is_empty()
+            && self.accept.is_empty()
+            && self.from.is_empty())
+    }
+}
+
+/// Whether a refusal with this status is about who asks.
+pub fn is_about_caller(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
 impl MediaRange {
@@ -172,6 +197,42 @@ mod tests {
         for odd in ["", "text", "*/html", "text/", "/html", "te xt/html", "text/html;q=1"] {
             assert_eq!(MediaRange::parse(odd), None, "{odd}");
         }
+    }
+
+    #[test]
+    fn nobody_is_asked_who_it_is_because_something_is_away() {
+        let case = |errors: &[&str], then: Dress| Case {
+            statuses: Vec::new(),
+            errors: errors.iter().map(|id| (*id).into()).collect(),
+            accept: Vec::new(),
+            from: Vec::new(),
+            then,
+        };
+        let challenge = || Dress::Challenge(HeaderValue::from_static("Basic"));
+        let sending = Sending { to: "/sorry".into(), status: StatusCode::SEE_OTHER, return_to: "".into() };
+        let send = || Dress::Send(sending.clone());
+        let fits = |case: Case, refusal| case.fits(&refusal, &HeaderMap::new(), None);
+        let about_callers = [
+            Refusal::CrossOrigin,
+            Refusal::Forbidden,
+            Refusal::LogIn,
+            Refusal::NoToken,
+            Refusal::Refresh,
+            Refusal::StepUp,
+            Refusal::Unverified,
+        ];
+        assert!(about_callers.iter().all(|refusal| Refusal::ABOUT_CALLERS.contains(&refusal.id())));
+        assert_eq!(about_callers.len(), Refusal::ABOUT_CALLERS.len());
+        for refusal in about_callers {
+            assert!(fits(case(&[], challenge()), refusal.clone()) && fits(case(&[], send()), refusal));
+        }
+        for refusal in
+            [Refusal::Outage, Refusal::Undecided, Refusal::UpstreamFailed, Refusal::NoRule, Refusal::TooLarge]
+        {
+            assert!(!fits(case(&[], challenge()), refusal.clone()) && !fits(case(&[], send()), refusal));
+        }
+        assert!(!fits(case(&["kratos_unavailable"], challenge()), Refusal::Outage));
+        assert!(fits(case(&["kratos_unavailable"], send()), Refusal::Outage), "a page that says so");
     }
 
     #[test]

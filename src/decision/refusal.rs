@@ -119,4 +119,15 @@ impl Refusal {
         "upstream_timeout",
         "upstream_unavailable",
     ];
+
+    /// The ids of those that are about who asks: their status is 401 or 403.
+    pub const ABOUT_CALLERS: [&str; 7] = [
+        "cross_origin_not_allowed",
+        "forbidden",
+        "session_aal2_required",
+        "session_inactive",
+        "session_refresh_required",
+        "session_verified_address_required",
+        "token_invalid",
+    ];
 }

@@ -125,7 +125,7 @@ pub fn respond(refusal: &Refusal, context: &RefusalContext<'_>) -> Response {
         page::render(&Page { status, title, advice, login: login.as_deref(), request_id: context.request_id })
     } else {
         headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
-        envelope(refusal, context, login)
+        envelope(refusal, context, status, login)
     };
     let body = if *context.method == Method::HEAD { Bytes::new() } else { body };
     Response { status, headers, body }
@@ -150,8 +150,7 @@ struct Error<'a> {
     request: &'a str,
 }
 
-fn envelope(refusal: &Refusal, context: &RefusalContext<'_>, login: Option<String>) -> Bytes {
-    let status = refusal.status();
+fn envelope(refusal: &Refusal, context: &RefusalContext<'_>, status: StatusCode, login: Option<String>) -> Bytes {
     let (message, reason) = words(refusal);
     // Kratos sends browsers somewhere with a 403 only: a 401 tells the app to show its own sign-in.
     let redirect_browser_to = login.filter(|_| status == StatusCode::FORBIDDEN).map(|login| {

@@ -132,9 +132,7 @@ impl Refused {
         let mut response = Response::new(Body::from(self.response.body));
         *response.status_mut() = match statuses {
             Statuses::Own => told,
-            Statuses::Nginx if matches!(told, StatusCode::UNAUTHORIZED | StatusCode::SEE_OTHER) => {
-                StatusCode::UNAUTHORIZED
-            }
+            Statuses::Nginx if told == StatusCode::UNAUTHORIZED || told.is_redirection() => StatusCode::UNAUTHORIZED,
             Statuses::Nginx => StatusCode::FORBIDDEN,
         };
         let headers = response.headers_mut();
