@@ -175,6 +175,7 @@ impl Compilation<'_> {
             tokenizes: kratos.tokenize_as.is_some(),
             rules: Vec::new(),
         };
+        loops::check_redirects(&mut self.decoder, &policy, &drafts);
         loops::check_login(&mut self.decoder, &policy, &drafts, login_mark.unwrap_or(root.mark));
         self.warn_of_unreachable(&policy.index, &drafts);
         let policy = Policy { rules: into_rules(drafts), ..policy };
@@ -343,6 +344,13 @@ fn owned(decoder: &mut Decoder<'_>, identity: &str, name: &http::HeaderName, dra
     identity_header.insert(identity);
     let tokens = token_headers(drafts);
     for draft in drafts {
+        if draft.rule.remove_headers.contains(name) {
+            let message = format!(
+                "rule `{}` removes `{name}`, the identity header, which every client's own is removed from anyway",
+                draft.rule.id
+            );
+            decoder.report.fault(draft.mark, message);
+        }
         owned.cookies.extend(draft.rule.cookies.iter().map(|cookie| cookie.name.clone()));
         let mut set = FoldedNames::default();
         for (number, (own, spelling)) in draft.rule.sets().enumerate() {

@@ -70,6 +70,11 @@ pub(crate) fn is_framing(name: &HeaderName) -> bool {
     FRAMING.contains(name)
 }
 
+/// Whether the gateway itself says it, or takes it from every request.
+pub(crate) fn is_forwarding(name: &HeaderName) -> bool {
+    FORWARDING.contains(name)
+}
+
 /// Faults a name that no rule may set, and warns of one that clients would miss.
 pub(crate) fn check_name(decoder: &mut Decoder<'_>, mark: Mark, spelling: &str, name: &HeaderName) {
     if FRAMING.contains(name) {

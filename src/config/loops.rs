@@ -1,4 +1,4 @@
-//! Whether a browser that is sent to the login would be sent to the login again.
+//! Whether a browser that is sent to the login, or elsewhere, would be sent there again.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use crate::decision::index::{Found, Owner};
 use crate::decision::pattern::HostPattern;
 use crate::decision::policy::Policy;
 use crate::decision::request::{Head, RequestView, Scheme};
-use crate::decision::rule::Access;
+use crate::decision::rule::{Access, Target};
 
 /// A host that no rule names, for rules that name none.
 const ANY_HOST: &str = "any.invalid";
@@ -29,6 +29,29 @@ pub(crate) fn check_login(decoder: &mut Decoder<'_>, policy: &Policy, drafts: &[
                 let what = format!("the place to which rule `{}` sends those whom it refuses,", draft.rule.id);
                 check(decoder, policy, drafts, &sending.to, draft.mark, &what, "send them to a page that is public");
             }
+        }
+    }
+}
+
+/// Faults a redirect that leads to itself.
+pub(crate) fn check_redirects(decoder: &mut Decoder<'_>, policy: &Policy, drafts: &[Draft]) {
+    for (number, draft) in drafts.iter().enumerate() {
+        let Some(Target::Redirect(redirect)) = &draft.rule.target else { continue };
+        if redirect.only_secures() && draft.entry.schemes.contains(Scheme::Https) {
+            decoder.report.fault_with(
+                draft.mark,
+                format!("rule `{}` sends whoever speaks https to where it is already", draft.rule.id),
+                Some("add `schemes: [http]` to its `match`".to_owned()),
+            );
+        }
+        let Some(to) = redirect.written().filter(|to| to.starts_with('/')) else { continue };
+        let is_itself = |host: &String| {
+            let found = |scheme| owner(policy, host, to, scheme);
+            [Scheme::Http, Scheme::Https].into_iter().any(|scheme| found(scheme) == u32::try_from(number).ok())
+        };
+        if every_host(policy, drafts).iter().any(is_itself) {
+            let why = format!("rule `{}` leads to `{to}`, which is its own: browsers go in circles", draft.rule.id);
+            decoder.report.fault(draft.mark, why);
         }
     }
 }

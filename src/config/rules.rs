@@ -132,6 +132,7 @@ impl Rules {
         } else if let Some(node) = fields.get("upstream") {
             rule.target = named.upstreams.of_rule(decoder, &rule.id, node).map(Target::Service);
         }
+        shaping::check_service(decoder, &fields, rule);
         check_questions(decoder, &fields, rule);
         // What a faulty rule would own is a guess, and its conflicts with others would be noise.
         is_whole.then_some(draft)

@@ -4,7 +4,7 @@ use http::HeaderName;
 use http::header::{COOKIE, SET_COOKIE};
 
 use crate::config::decode::{Decoder, Fields, items};
-use crate::config::headers::{is_framing, templates};
+use crate::config::headers::{is_forwarding, is_framing, templates};
 use crate::config::keys;
 use crate::config::kratos::is_cookie_name;
 use crate::config::node::Node;
@@ -13,10 +13,10 @@ use crate::config::units::Misread;
 use crate::decision::cors;
 use crate::decision::index::Entry;
 use crate::decision::names::{FoldedNames, is_cookie_read_as};
-use crate::decision::pattern::PathPattern;
+use crate::decision::pattern::{PathPattern, Segment};
 use crate::decision::redirect::Redirect;
 use crate::decision::rewrite::{HostRewrite, Rewrite};
-use crate::decision::rule::Rule;
+use crate::decision::rule::{Rule, Target};
 use crate::decision::template::CookieTemplate;
 
 /// Reads all of it but `redirect`.
@@ -60,6 +60,10 @@ fn remove_header(decoder: &mut Decoder<'_>, node: &Node, rule: &mut Rule) {
     let Some(name) = header_name(decoder, node) else { return };
     if is_framing(&name) {
         decoder.report.fault(node.mark, format!("`{name}` belongs to the connection and is not for a rule to remove"));
+        return;
+    }
+    if is_forwarding(&name) {
+        decoder.report.fault(node.mark, format!("`{name}` is set or removed by the gateway itself"));
         return;
     }
     let mut own = FoldedNames::default();
@@ -138,20 +142,12 @@ fn rewrite(decoder: &mut Decoder<'_>, node: &Node, entry: &Entry) -> Rewrite {
 
 /// Whether a path that the pattern matches may begin with the prefix. What a regex matches shows when it is known.
 fn may_begin(path: &PathPattern, prefix: &str) -> bool {
-    let PathPattern::Segments(_) = path else { return true };
-    let text = path.to_string();
-    let mut segments = text.split('/').skip(1);
-    let mut is_open = false;
-    prefix.split('/').skip(1).all(|wanted| {
-        is_open
-            || match segments.next() {
-                Some("**") => {
-                    is_open = true;
-                    true
-                }
-                Some(segment) => segment == "*" || segment.starts_with('{') || segment == wanted,
-                None => false,
-            }
+    let PathPattern::Segments(pattern) = path else { return true };
+    let mut segments = pattern.iter();
+    prefix.split('/').skip(1).all(|wanted| match segments.next() {
+        Some(Segment::Any | Segment::Capture(_)) => true,
+        Some(Segment::Literal(literal)) => **literal == *wanted,
+        None => pattern.covers_below(),
     })
 }
 
@@ -179,10 +175,26 @@ pub(crate) fn redirect(decoder: &mut Decoder<'_>, node: &Node) -> Option<Redirec
     if let Some(append) = fields.get("append_path").and_then(|node| decoder.boolean(node)) {
         redirect.append_path = append;
     }
+    if redirect.append_path && redirect.has_query() {
+        let why = "a path cannot be appended behind a query; name only one of them";
+        decoder.report.fault(fields.key_mark("append_path"), why);
+    }
     if let Some(append) = fields.get("append_query").and_then(|node| decoder.boolean(node)) {
         redirect.append_query = append;
     }
     Some(redirect)
+}
+
+/// Warns of what changes the way to a service or back, where the rule leads to none.
+pub(crate) fn check_service(decoder: &mut Decoder<'_>, fields: &Fields<'_>, rule: &Rule) {
+    if matches!(rule.target, Some(Target::Service(_))) || fields.mentions("upstream") {
+        return;
+    }
+    for key in ["rewrite", "response_headers", "remove_response_headers"].into_iter().filter(|key| fields.mentions(key))
+    {
+        let why = format!("`{key}` changes nothing: the rule has no `upstream`");
+        decoder.report.warn(fields.key_mark(key), why, None);
+    }
 }
 
 /// Whether a rule takes what it sets on `Cookie` from clients by another key.

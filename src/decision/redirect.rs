@@ -9,6 +9,9 @@ use crate::decision::template::{Part, Template, TemplateError};
 /// All but what RFC 3986 leaves alone anywhere, and the slash.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
+/// The same for the host that was asked, which was read as one: an IPv6 address has brackets and colons.
+const HOST: &AsciiSet = &PATH.remove(b'[').remove(b']').remove(b':');
+
 /// A rule that answers with a redirect.
 #[derive(Debug)]
 pub struct Redirect {
@@ -61,14 +64,46 @@ impl Redirect {
         self.to.reads()
     }
 
+    /// Where to, where that is written without holes.
+    pub fn written(&self) -> Option<&str> {
+        match self.to.parts() {
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether it names a query, behind which no path can be appended.
+    pub fn has_query(&self) -> bool {
+        self.to.parts().iter().any(|part| matches!(part, Part::Text(text) if text.contains('?')))
+    }
+
+    /// Whether all that changes is the scheme, to https.
+    pub fn only_secures(&self) -> bool {
+        let parts = self.to.parts();
+        let is_bare = match parts {
+            [Part::Text(start), Part::Hole(_)] => &**start == "https://",
+            [Part::Text(start), Part::Hole(_), Part::Text(end)] => &**start == "https://" && &**end == "/",
+            _ => false,
+        };
+        is_bare && self.append_path
+    }
+
     /// The value of `Location` for a request to `target`, path and query as sent; nothing where a hole has no value.
     pub fn location(&self, scope: &Scope<'_>, target: &str) -> Option<HeaderValue> {
         let mut location = String::new();
         for part in self.to.parts() {
             match part {
-                Part::Hole(expression) => location.extend(utf8_percent_encode(&expression.text(scope)?, PATH)),
+                Part::Hole(expression) => {
+                    let set = if matches!(&*location, "https://" | "http://") { HOST } else { PATH };
+                    location.extend(utf8_percent_encode(&expression.text(scope)?, set));
+                }
                 Part::Text(text) => location.push_str(text),
             }
+        }
+        // A value must not climb out of the path that is written.
+        let steps = location.split('?').next().unwrap_or_default().split('/');
+        if steps.into_iter().any(|step| matches!(step, "." | "..")) {
+            return None;
         }
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         if self.append_path {
@@ -146,11 +181,19 @@ mod tests {
             ("/moved/${'//evil.example'}", "/moved///evil.example?x=1"),
             ("/x${'?a=b#c\\r\\nset-cookie: d=e'}", "/x%3Fa%3Db%23c%0D%0Aset-cookie%3A%20d%3De?x=1"),
             ("/x${'\\\\\\\\evil'}", "/x%5C%5Cevil?x=1"),
+            ("/x/${'a..b/.c'}?d=${'..'}", "/x/a..b/.c?d=..&x=1"),
         ] {
             let redirect = Redirect::parse(to).unwrap_or_else(|error| panic!("{to}: {error}"));
             assert_eq!(location(&redirect, "/orders/a%20b?x=1").as_deref(), Some(expected), "{to}");
         }
-        for nowhere in ["/${request.path}", "/${'/evil.example'}", "/x/${request.captures.none}"] {
+        for nowhere in [
+            "/${request.path}",
+            "/${'/evil.example'}",
+            "/x/${request.captures.none}",
+            "/x/${'../../account'}",
+            "https://new.example/x/.${'.'}/y",
+            "https://new.example/x/${'.'}",
+        ] {
             assert_eq!(location(&Redirect::parse(nowhere).unwrap(), "/a"), None, "{nowhere}");
         }
     }
@@ -162,6 +205,23 @@ mod tests {
         assert_eq!(location(&redirect, "/a%2F?b=%20").as_deref(), Some("https://shop.example.com/a%2F?b=%20"));
         redirect.append_query = false;
         assert_eq!(location(&redirect, "/a?b").as_deref(), Some("https://shop.example.com/a"));
+    }
+
+    #[test]
+    fn only_what_changes_nothing_but_the_scheme_only_secures() {
+        for (to, append_path, expected) in [
+            ("https://${request.host}", true, true),
+            ("https://${request.host}/", true, true),
+            ("https://${request.host}", false, false),
+            ("https://${request.host}:8443", true, false),
+            ("https://${request.host}/v2", true, false),
+            ("http://${request.host}", true, false),
+            ("https://new.example", true, false),
+        ] {
+            let mut redirect = Redirect::parse(to).unwrap();
+            redirect.append_path = append_path;
+            assert_eq!(redirect.only_secures(), expected, "{to}");
+        }
     }
 
     #[test]

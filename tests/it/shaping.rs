@@ -1,6 +1,6 @@
 //! What a rule changes on the way: headers, cookies, paths and hosts; and where it sends clients instead.
 
-use crate::harness::{Gateway, Kratos, Service, read_reply};
+use crate::harness::{Gateway, Kratos, RUNTIME, Service, read_reply};
 
 fn gateway(kratos: &Kratos, service: &Service, rules: &str) -> Gateway {
     Gateway::start(&format!(
@@ -177,10 +177,43 @@ fn a_prefix_is_cut_and_the_rest_travels_as_it_came() {
 }
 
 #[test]
+fn a_service_over_http2_gets_the_same_path_and_host() {
+    let kratos = Kratos::start();
+    let listener = RUNTIME.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (seen, arrived) = std::sync::mpsc::channel();
+    RUNTIME.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let seen = seen.clone();
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(stream).await.unwrap();
+                while let Some(Ok((request, mut respond))) = connection.accept().await {
+                    seen.send(request.uri().clone()).unwrap();
+                    let answer = http::Response::builder().header("server", "s").body(()).unwrap();
+                    respond.send_response(answer, true).unwrap();
+                }
+            });
+        }
+    });
+    let gateway = Gateway::start(&format!(
+        "kratos: {}\nrules:\n  - id: a\n    match: {{ paths: [/api/**] }}\n    access: public\n    upstream: h2c://{address}
+    rewrite: {{ strip_prefix: /api, add_prefix: /v2, host: inner.example }}\n    remove_response_headers: [Server]\n",
+        kratos.url()
+    ));
+    for (target, expected) in [("/ap%69/a%20b?c=%2F", "/v2/a%20b?c=%2F"), ("/api", "/v2")] {
+        let reply = gateway.get(target).send();
+        assert_eq!((reply.status, reply.header("server")), (200, None));
+        let uri = arrived.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+        assert_eq!(uri.path_and_query().map(|target| target.as_str()), Some(expected));
+        assert_eq!(uri.authority().map(|host| host.as_str()), Some("inner.example"));
+    }
+}
+
+#[test]
 fn a_redirect_leads_where_the_rule_says_and_nowhere_else() {
     let (kratos, service) = (Kratos::start(), Service::start());
     let rules = "  - { id: moved, match: { paths: ['/old/{page}'] }, access: public, redirect: { to: 'https://new.example/p/${request.captures.page}', status: 301 } }
-  - { id: tls, match: { paths: [/tls/**] }, access: public, redirect: { to: 'https://${request.host}', append_path: true, status: 308 } }
+  - { id: tls, match: { schemes: http, paths: [/tls/**] }, access: public, redirect: { to: 'https://${request.host}', append_path: true, status: 308 } }
   - { id: any, match: { paths: [/any/**] }, access: public, redirect: { to: '/${request.headers[\"x-to\"]}', append_query: false } }
   - { id: mine, match: { paths: [/mine] }, redirect: '/users/${identity.id}' }";
     let gateway = gateway(&kratos, &service, rules);
@@ -197,6 +230,9 @@ fn a_redirect_leads_where_the_rule_says_and_nowhere_else() {
     assert_eq!(to("/tls/a%20b?x=%20", None), found(308, "https://127.0.0.1/tls/a%20b?x=%20"));
     assert_eq!(to("/any/x?y", Some("a?b#c")), found(302, "/a%3Fb%23c"));
     assert_eq!(to("/any/x", Some("/evil.example")), (404, None));
+    assert_eq!(to("/any/x", Some("../x")), (404, None), "a value does not climb");
+    let reply = gateway.get("/tls/a").header("host", "[::1]:8080").send();
+    assert_eq!(reply.header("location"), Some("https://[::1]/tls/a"));
     assert_eq!(to("/any/x", Some("\\evil.example")), found(302, "/%5Cevil.example"));
     assert_eq!(to("/any/x", None), (404, None));
     assert_eq!(to("/mine", None).0, 401);

@@ -274,3 +274,21 @@ fn a_login_that_is_not_behind_a_session_is_fine() {
         good(text);
     }
 }
+
+#[test]
+fn what_changes_nothing_is_warned_of() {
+    let config = good(
+        "kratos: http://k\nrules:\n- { id: a, match: { paths: /a }, rewrite: { add_prefix: /v2 }, response_headers: { X-A: b } }\n\
+         - { id: b, match: { paths: /b }, upstream: http://b, on_refusal: [{ status: [401, 503], error: no_rule, then: www_authenticate, realm: r }] }\n\
+         - { id: c, match: { paths: '/ap%69/**' }, upstream: http://c, rewrite: { strip_prefix: /api } }",
+    );
+    warned(
+        &config,
+        &[
+            ("rules[0].rewrite", "the rule has no `upstream`"),
+            ("rules[0].response_headers", "the rule has no `upstream`"),
+            ("rules[1].on_refusal[0].status", "no challenge answers `503`"),
+            ("rules[1].on_refusal[0].error", "no challenge answers `no_rule`"),
+        ],
+    );
+}

@@ -51,6 +51,12 @@ faulty! {
     changes_on_the_way {
         "rules: [{ id: a, remove_headers: [Host] }]" => "1:35" "rules[0].remove_headers[0]" "belongs to the connection";
         "rules: [{ id: a, remove_headers: x_a, headers: { X-A: b } }]" => "1:34" "rules[0].remove_headers" "the rule sets";
+        "rules: [{ id: a, remove_headers: X_Forwarded_For }]" => "1:34" "rules[0].remove_headers" "by the gateway itself";
+        "rules: [{ id: a, remove_headers: X-Kratos-Authenticated-Identity-Id }]\nkratos: http://k" => "1:15" "rules[0].id" "the identity header";
+        "rules: [{ id: a, cookies: { ORY.kratos_session: c } }]\nkratos: http://k" => "1:29" "rules[0].cookies.ORY.kratos_session" "session cookie";
+        "rules: [{ id: a, redirect: { append_path: true, to: 'https://n.example/x?y' } }]" => "1:30" "rules[0].redirect.append_path" "behind a query";
+        "rules: [{ id: a, match: { paths: /x/** }, access: public, redirect: /x/y }]\nkratos: http://k" => "1:15" "rules[0].id" "browsers go in circles";
+        "rules: [{ id: a, redirect: { to: 'https://${request.host}', append_path: true } }]\nkratos: http://k" => "1:15" "rules[0].id" "where it is already";
         "rules: [{ id: a, cookies: { 'a b': c } }]" => "1:29" "rules[0].cookies.a b" "no name of a cookie";
         "rules: [{ id: a, cookies: { ory_kratos_session: c } }]\nkratos: http://k" => "1:29" "rules[0].cookies.ory_kratos_session" "session cookie";
         "rules: [{ id: a, cookies: { a: '${x}' } }]" => "1:32" "rules[0].cookies.a" "unknown name";
@@ -66,7 +72,7 @@ faulty! {
         "rules: [{ id: a, redirect: '${request.path}' }]" => "1:28" "rules[0].redirect" "which server it leads to";
         "rules: [{ id: a, redirect: { to: //evil } }]" => "1:34" "rules[0].redirect.to" "browsers take for another server";
         "rules: [{ id: a, redirect: { to: /x, status: 200 } }]" => "1:46" "rules[0].redirect.status" "is none of 301";
-        "rules: [{ id: a, redirect: /x, upstream: http://b }]" => "1:18" "rules[0].redirect" "either a `redirect` or an `upstream`";
+        "rules: [{ id: a, redirect: https://c, upstream: http://b }]" => "1:18" "rules[0].redirect" "either a `redirect` or an `upstream`";
         "rules: [{ id: a, on_refusal: [json, auto] }]" => "1:31" "rules[0].on_refusal[0]" "always fits";
         "rules: [{ id: a, on_refusal: { status: 200, then: json } }]" => "1:40" "rules[0].on_refusal.status" "no status of a refusal";
         "rules: [{ id: a, on_refusal: { error: forbiden, then: json } }]" => "1:39" "rules[0].on_refusal.error" "did you mean `forbidden`?";
