@@ -1,9 +1,12 @@
 //! Who is asking, by a token: signatures are checked here, opaque tokens where they were issued.
 
 mod claims;
+mod document;
 mod introspection;
 pub(crate) mod jwks;
 pub(crate) mod jwt;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,7 +48,7 @@ pub(crate) struct Known {
     pub(crate) issuer: Arc<Issuer>,
     /// Absent where its certificates cannot be read: then it cannot be asked.
     pub(crate) client: Option<reqwest::Client>,
-    sources: Vec<Source>,
+    sources: Vec<Arc<Source>>,
     pub(crate) circuit: Circuit,
     pub(crate) slots: Semaphore,
     warnings: Warnings,
@@ -136,7 +139,9 @@ impl Shared {
     fn meet(&self, issuer: &Arc<Issuer>) -> Known {
         let (sources, authority) = match &issuer.verification {
             Verification::Introspection(Introspection { authority, .. }) => (Vec::new(), authority),
-            Verification::Jwt(Jwt { jwks, authority, .. }) => (jwks.iter().map(Source::new).collect(), authority),
+            Verification::Jwt(Jwt { jwks, authority, .. }) => {
+                (jwks.iter().map(|source| Arc::new(Source::new(source))).collect(), authority)
+            }
         };
         let client = client(authority.as_deref());
         let client = client.inspect_err(|error| tracing::error!(issuer = &*issuer.name, %error, "Cannot be asked"));

@@ -16,6 +16,7 @@ use crate::config::kratos::cookie_name;
 use crate::config::listen::{pem, web_url};
 use crate::config::node::{Kind, Mark, Node};
 use crate::config::services::{authorization, unknown, use_of};
+use crate::config::units;
 use crate::config::units::Misread;
 use crate::config::upstreams::{NAME, is_name};
 use crate::decision::authenticate::{
@@ -27,6 +28,8 @@ use crate::tokens::jwks::is_jwks;
 
 /// By how much clocks may differ unless something else is said.
 const LEEWAY: Duration = Duration::from_secs(10);
+/// Clocks that differ by more are not set.
+const MOST_LEEWAY: Duration = Duration::from_secs(600);
 const REFRESH_AFTER: Duration = Duration::from_secs(300);
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// What tokens are signed with unless something else is said.
@@ -245,7 +248,7 @@ fn jwt(decoder: &mut Decoder<'_>, node: &Node) -> Option<Jwt> {
         algorithms: algorithms.into_iter().collect::<Option<_>>()?,
         issuers: fields.get("issuers").map(|node| texts(decoder, node)).unwrap_or_default(),
         audience: fields.get("audience").map(|node| texts(decoder, node)).unwrap_or_default(),
-        leeway: fields.get("leeway").and_then(|node| decoder.duration(node)).unwrap_or(LEEWAY),
+        leeway: leeway(decoder, &fields),
         refresh_after: fields.get("refresh_after").and_then(|node| decoder.positive(node)).unwrap_or(REFRESH_AFTER),
         timeout: fields.get("timeout").and_then(|node| decoder.positive(node)).unwrap_or(TIMEOUT),
         authority: authority(decoder, &fields),
@@ -292,6 +295,20 @@ fn algorithm(decoder: &mut Decoder<'_>, node: &Node) -> Option<Algorithm> {
     })
 }
 
+fn leeway(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Duration {
+    let read = fields.get("leeway").and_then(|node| {
+        decoder.parsed(node, |text| {
+            let leeway = units::duration(text)?;
+            if leeway <= MOST_LEEWAY {
+                Ok(leeway)
+            } else {
+                Err(Misread::new("is more than 10m: set the clocks instead"))
+            }
+        })
+    });
+    read.unwrap_or(LEEWAY)
+}
+
 fn authority(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Box<[u8]>> {
     fields.get("ca").and_then(|node| pem(decoder, node, "CERTIFICATE")).map(|(_, bytes)| bytes.into())
 }
@@ -313,7 +330,7 @@ fn introspection(decoder: &mut Decoder<'_>, node: &Node) -> Option<Introspection
         authorization,
         issuers: fields.get("issuers").map(|node| texts(decoder, node)).unwrap_or_default(),
         audience: fields.get("audience").map(|node| texts(decoder, node)).unwrap_or_default(),
-        leeway: fields.get("leeway").and_then(|node| decoder.duration(node)).unwrap_or(LEEWAY),
+        leeway: leeway(decoder, &fields),
         timeout: fields.get("timeout").and_then(|node| decoder.positive(node)).unwrap_or(TIMEOUT),
         ttl: fields.get("ttl").and_then(|node| decoder.duration(node)).unwrap_or_default(),
         authority: authority(decoder, &fields),

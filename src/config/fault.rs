@@ -187,11 +187,12 @@ fn describe(finding: Finding, sources: &[Source], lines: &[Vec<&str>], paths: &H
     }
 }
 
-/// Hides what follows `token:` and the user information of URLs, character by character so that carets stay in place.
+/// Hides what follows `token:`, `password:` and `authorization:`, and the user information of URLs, character by character
+/// so that carets stay in place.
 /// What is taken from the environment is not in the text and stays readable.
 fn mask(text: &str) -> String {
     static SECRET: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r#"(?:\btoken["']?\s*:\s*)(?<token>["']?(?:[^\s"'$]|\$[^{])[^\n]*)|://(?<user>[^/\s@"'`]+)@"#)
+        Regex::new(r#"(?:\b(?:token|password|[Aa]uthorization)["']?\s*:\s*)(?<token>["']?(?:[^\s"'$]|\$[^{])[^\n]*)|://(?<user>[^/\s@"'`]+)@"#)
             .expect("the expression is constant and tested")
     });
     let mut masked = String::with_capacity(text.len());
@@ -223,6 +224,9 @@ mod tests {
             ("token: \"$ecret\"", "token: ********"),
             ("url: http://me:pass@kratos/", "url: http://*******@kratos/"),
             ("session_token: x", "session_token: x"),
+            ("password: hunter2 }", "password: *********"),
+            ("authorization: Bearer ${TOKEN}", "authorization: ***************"),
+            ("authorization: ${TOKEN}", "authorization: ${TOKEN}"),
         ] {
             assert_eq!(mask(line), masked);
         }

@@ -4,24 +4,36 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 /// The questions on their way, by what decides about their answers.
 pub(crate) struct Flights<K, V> {
-    running: Mutex<HashMap<K, watch::Receiver<Option<V>>>>,
+    running: Mutex<HashMap<K, Flight<V>>>,
+}
+
+/// A question on its way.
+struct Flight<V> {
+    began_at: Instant,
+    answer: watch::Receiver<Option<V>>,
 }
 
 /// The end of a question. Dropped without an answer, it tells those who wait that there will be none.
 struct Landing<K: Eq + Hash, V> {
     flights: Arc<Flights<K, V>>,
     key: K,
+    answer: watch::Receiver<Option<V>>,
 }
 
 impl<K: Eq + Hash, V> Drop for Landing<K, V> {
     fn drop(&mut self) {
-        self.flights.running.lock().remove(&self.key);
+        let mut running = self.flights.running.lock();
+        // A later question may have taken its place.
+        if running.get(&self.key).is_some_and(|flight| flight.answer.same_channel(&self.answer)) {
+            running.remove(&self.key);
+        }
     }
 }
 
@@ -44,21 +56,41 @@ where
         key: K,
         question: impl Future<Output = V> + Send + 'static,
     ) -> Option<V> {
+        self.join(key, None, question).await
+    }
+
+    /// The same, but of those on their way only a question that began at `not_before` or later will do.
+    pub(crate) async fn share_since(
+        self: &Arc<Self>,
+        key: K,
+        not_before: Instant,
+        question: impl Future<Output = V> + Send + 'static,
+    ) -> Option<V> {
+        self.join(key, Some(not_before), question).await
+    }
+
+    async fn join(
+        self: &Arc<Self>,
+        key: K,
+        not_before: Option<Instant>,
+        question: impl Future<Output = V> + Send + 'static,
+    ) -> Option<V> {
         let mut receiver = {
             let mut running = self.running.lock();
-            match running.get(&key) {
-                Some(receiver) => receiver.clone(),
+            let is_new = |flight: &&Flight<V>| not_before.is_none_or(|earliest| flight.began_at >= earliest);
+            match running.get(&key).filter(is_new) {
+                Some(flight) => flight.answer.clone(),
                 None => {
-                    let (sender, receiver) = watch::channel(None);
-                    running.insert(key, receiver.clone());
-                    let landing = Landing { flights: Arc::clone(self), key };
+                    let (sender, answer) = watch::channel(None);
+                    running.insert(key, Flight { began_at: Instant::now(), answer: answer.clone() });
+                    let landing = Landing { flights: Arc::clone(self), key, answer: answer.clone() };
                     tokio::spawn(async move {
                         let answer = question.await;
                         // Whoever asks from here on asks anew.
                         drop(landing);
                         sender.send_replace(Some(answer));
                     });
-                    receiver
+                    answer
                 }
             }
         };
@@ -95,5 +127,26 @@ mod tests {
         drop(sender);
         assert_eq!(flights.share(1, async { receiver.await.unwrap() }).await, None);
         assert_eq!(flights.share(1, async { 8 }).await, Some(8));
+    }
+
+    #[tokio::test]
+    async fn who_needs_a_newer_answer_joins_no_older_question() {
+        let flights = Arc::new(Flights::<u8, u8>::default());
+        let (sender, receiver) = oneshot::channel();
+        let first = flights.share(1, async { receiver.await.unwrap() });
+        tokio::pin!(first);
+        assert!(futures_util::poll!(&mut first).is_pending());
+        let (newer_sender, newer_receiver) = oneshot::channel();
+        let since = Instant::now();
+        let newer = flights.share_since(1, since, async { newer_receiver.await.unwrap() });
+        tokio::pin!(newer);
+        assert!(futures_util::poll!(&mut newer).is_pending());
+        sender.send(7).unwrap();
+        assert_eq!(first.await, Some(7));
+        let joined = flights.share_since(1, since, async { 9 });
+        tokio::pin!(joined);
+        assert!(futures_util::poll!(&mut joined).is_pending(), "the end of the older one does not end the newer one");
+        newer_sender.send(8).unwrap();
+        assert_eq!((newer.await, joined.await), (Some(8), Some(8)));
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use http::StatusCode;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use moka::sync::Cache;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use url::form_urlencoded;
 
@@ -18,6 +18,7 @@ use crate::services::client::send;
 use crate::services::flights::Flights;
 use crate::services::horizon::Horizon;
 use crate::tokens::claims::{self, Conditions};
+use crate::tokens::document;
 use crate::tokens::jwt::LONGEST;
 use crate::tokens::{Checked, Known};
 
@@ -29,12 +30,18 @@ const OVERHEAD: u32 = 512;
 /// No answer is good for longer, whatever its `ttl`.
 const LONGEST_KEPT: Duration = Duration::from_secs(24 * 3600);
 
+/// So many answers with a no are remembered, for as long as an older question may still be on its way.
+const MOST_REFUSED: u64 = 10_000;
+const LONGEST_QUESTION: Duration = Duration::from_secs(300);
+
 /// Hash of a token and of the settings that it was judged by.
 type Key = u128;
 
 /// What was asked about tokens, and is being asked.
 pub(crate) struct Introspections {
     good: Cache<Key, Kept>,
+    /// When questions were asked that were answered with a no: no older yes is kept.
+    refused: Cache<Key, Instant>,
     flights: Arc<Flights<Key, Result<Kept, Refused>>>,
     hash_key: (u64, u64),
     horizon: Horizon,
@@ -61,6 +68,7 @@ impl Default for Introspections {
                 .weigher(|_, kept: &Kept| kept.weight)
                 .time_to_live(LONGEST_KEPT)
                 .build(),
+            refused: Cache::builder().max_capacity(MOST_REFUSED).time_to_live(LONGEST_QUESTION).build(),
             flights: Arc::default(),
             hash_key: (rand::random(), rand::random()),
             horizon: Horizon::default(),
@@ -93,27 +101,41 @@ impl Introspections {
         }
         let question = {
             let (known, token) = (Arc::clone(known), token.to_vec());
-            async move { ask(&known, &token).await }
+            let (good, refused) = (self.good.clone(), self.refused.clone());
+            async move {
+                let asked_at = Instant::now();
+                let answer = ask(&known, &token).await;
+                if let Err(Refused::Invalid(_)) = &answer {
+                    refused.insert(key, asked_at);
+                    good.invalidate(&key);
+                }
+                answer
+            }
         };
         // Whoever needs a new answer must not take one to a question that was asked before.
-        let answer = if settings.ttl.is_zero() || within.is_some() {
-            question.await
-        } else {
-            let shared = self.flights.share(key, question).await;
-            shared.unwrap_or_else(|| Err(Refused::Unknown("the question came to a bad end".to_owned())))
-        };
+        let oldest = within.map_or(settings.ttl, |within| within.min(settings.ttl));
+        let now = Instant::now();
+        let shared = self.flights.share_since(key, now.checked_sub(oldest).unwrap_or(now), question).await;
+        let answer = shared.unwrap_or_else(|| Err(Refused::Unknown("the question came to a bad end".to_owned())));
         match answer {
             Ok(kept) => {
-                if !settings.ttl.is_zero() {
-                    self.good.insert(key, kept.clone());
-                }
+                self.keep(key, &kept, settings.ttl);
                 Checked::Good(kept.token, Duration::ZERO)
             }
-            Err(Refused::Invalid(why)) => {
-                self.good.invalidate(&key);
-                Checked::Invalid(why)
-            }
+            Err(Refused::Invalid(why)) => Checked::Invalid(why),
             Err(Refused::Unknown(cause)) => Checked::Unknown(cause),
+        }
+    }
+
+    /// Keeps a yes, unless the answer to a later question is known.
+    fn keep(&self, key: Key, kept: &Kept, ttl: Duration) {
+        if ttl.is_zero() || self.good.get(&key).is_some_and(|newer| newer.asked_at > kept.asked_at) {
+            return;
+        }
+        self.good.insert(key, kept.clone());
+        // Looked at last: a no that is noted later takes the yes away itself.
+        if self.refused.get(&key).is_some_and(|refused_at| refused_at > kept.asked_at) {
+            self.good.invalidate(&key);
         }
     }
 
@@ -164,8 +186,8 @@ async fn ask(known: &Known, token: &[u8]) -> Result<Kept, Refused> {
     if answer.status != StatusCode::OK {
         return Err(unknown(format!("introspection answers {}", answer.status)));
     }
-    let claims = serde_json::from_slice::<Map<String, Value>>(&answer.body)
-        .map_err(|_| unknown("introspection answers no JSON object".to_owned()))?;
+    let claims = document::object(&answer.body)
+        .ok_or_else(|| unknown("introspection answers no JSON object, or one that says something twice".to_owned()))?;
     match claims.get("active") {
         Some(Value::Bool(true)) => {}
         Some(Value::Bool(false)) => return Err(Refused::Invalid("its issuer says that it is not active".to_owned())),

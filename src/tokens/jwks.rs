@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::watch;
 use url::Url;
 
 use crate::decision::authenticate::KeySource;
@@ -26,16 +27,49 @@ const MISS_PAUSE: Duration = Duration::from_secs(5);
 pub(crate) struct Source {
     from: From,
     keys: ArcSwapOption<Keys>,
-    /// Who holds it is fetching.
     tries: Mutex<Tries>,
 }
 
 #[derive(Default)]
 struct Tries {
-    /// When it was last tried without success.
-    failed_at: Option<Instant>,
+    last: Option<Fetch>,
     /// When it was last tried because a key was missing.
     missed_at: Option<Instant>,
+}
+
+/// A fetch on its way, or the last one that ended.
+#[derive(Clone)]
+struct Fetch {
+    end: watch::Receiver<Option<End>>,
+    /// The one before it had failed.
+    was_down: bool,
+}
+
+#[derive(Clone, Copy)]
+struct End {
+    has_keys: bool,
+    at: Instant,
+}
+
+impl Fetch {
+    /// How it ended, once it has; nothing where whoever fetched died.
+    async fn end(mut self) -> Option<End> {
+        self.end.wait_for(Option::is_some).await.ok().and_then(|end| *end)
+    }
+
+    fn is_running(&self) -> bool {
+        self.end.borrow().is_none() && self.end.has_changed().is_ok()
+    }
+
+    /// Whether the issuer is away, as far as is known: it has failed, or follows one that did and has not ended.
+    fn is_down(&self) -> bool {
+        self.end.borrow().map_or(self.was_down, |end| !end.has_keys)
+    }
+
+    /// When it ended without keys.
+    fn failed_at(&self) -> Option<Instant> {
+        self.end.borrow().filter(|end| !end.has_keys).map(|end| end.at)
+    }
 }
 
 enum From {
@@ -75,9 +109,11 @@ impl Source {
         }
     }
 
-    /// The keys, young enough where they can be had; nothing where there are none that may still be used.
+    /// The keys, young enough where they can be had; nothing where there are none that may still be used. A request waits
+    /// for them only where there are none, where they are too old and nobody has tried in vain to renew them, or where it
+    /// needs newer ones.
     pub(crate) async fn keys(
-        &self,
+        self: &Arc<Self>,
         client: &reqwest::Client,
         need: Need,
         refresh_after: Duration,
@@ -85,42 +121,64 @@ impl Source {
     ) -> Option<Arc<Keys>> {
         let known = self.keys.load_full();
         let From::Url(url) = &self.from else { return known };
-        let began = Instant::now();
-        let is_young = |keys: &Keys| need == Need::Usual && keys.asked_at.elapsed() < refresh_after;
-        if known.as_deref().is_some_and(is_young) {
-            return known;
+        let is_usable = |keys: &Keys| keys.asked_at.elapsed() < refresh_after + MAX_STALE;
+        let fetch = || self.fetch(client, url, need, timeout);
+        if need == Need::Newer {
+            let has_keys = fetch().end().await.is_some_and(|end| end.has_keys);
+            // Who needs newer keys than could be fetched has none.
+            return self.keys.load_full().filter(|keys| has_keys && is_usable(keys));
         }
-        // Whoever comes meanwhile waits here, and finds what the first one brought.
-        let mut tries = self.tries.lock().await;
-        let is_enough = self.keys.load().as_deref().is_some_and(|keys| is_young(keys) || keys.asked_at >= began);
-        let is_over = |at: Option<Instant>, pause| at.is_none_or(|at| at.elapsed() >= pause);
-        let may_look = need == Need::Usual || is_over(tries.missed_at, MISS_PAUSE);
-        if !is_enough && may_look && is_over(tries.failed_at, PAUSE) {
-            if need == Need::Newer {
-                tries.missed_at = Some(Instant::now());
+        if let Some(keys) = known.filter(|keys| is_usable(keys)) {
+            let age = keys.asked_at.elapsed();
+            if age < refresh_after * 4 / 5 {
+                return Some(keys);
             }
-            tries.failed_at = match fetch(client, url, timeout).await {
-                Ok(keys) => {
-                    self.keys.store(Some(Arc::new(keys)));
-                    None
-                }
-                Err(cause) => {
-                    tracing::warn!(url = url.as_str(), %cause, "Keys of an issuer cannot be fetched");
-                    Some(Instant::now())
-                }
-            };
+            let is_down = || self.tries.lock().last.as_ref().is_some_and(Fetch::is_down);
+            if age < refresh_after || is_down() {
+                fetch();
+                return Some(keys);
+            }
         }
-        // Who needs newer keys than could be fetched has none.
-        let is_known = need == Need::Usual || tries.failed_at.is_none();
-        drop(tries);
-        if !is_known {
-            return None;
+        fetch().end().await;
+        self.keys.load_full().filter(|keys| is_usable(keys))
+    }
+
+    /// Fetches, unless somebody does already or did a moment ago. In a task of its own: that the request which began it is
+    /// gone strands nobody, and keeps nobody from finding a new key.
+    fn fetch(self: &Arc<Self>, client: &reqwest::Client, url: &Url, need: Need, timeout: Duration) -> Fetch {
+        let mut tries = self.tries.lock();
+        let is_recent = |at: Option<Instant>, pause| at.is_some_and(|at| at.elapsed() < pause);
+        if let Some(last) = &tries.last
+            && (last.is_running()
+                || is_recent(last.failed_at(), PAUSE)
+                || (need == Need::Newer && last.failed_at().is_none() && is_recent(tries.missed_at, MISS_PAUSE)))
+        {
+            return last.clone();
         }
-        self.keys.load_full().filter(|keys| keys.asked_at.elapsed() < refresh_after + MAX_STALE)
+        if need == Need::Newer {
+            tries.missed_at = Some(Instant::now());
+        }
+        let was_down = tries.last.as_ref().is_some_and(Fetch::is_down);
+        let (sender, end) = watch::channel(None);
+        let fetch = Fetch { end, was_down };
+        tries.last = Some(fetch.clone());
+        let (source, client, url) = (Arc::clone(self), client.clone(), url.clone());
+        tokio::spawn(async move {
+            let fetched = fetched(&client, &url, timeout).await;
+            if let Err(cause) = &fetched {
+                tracing::warn!(url = url.as_str(), %cause, "Keys of an issuer cannot be fetched");
+            }
+            let has_keys = fetched.is_ok();
+            if let Ok(keys) = fetched {
+                source.keys.store(Some(Arc::new(keys)));
+            }
+            sender.send_replace(Some(End { has_keys, at: Instant::now() }));
+        });
+        fetch
     }
 }
 
-async fn fetch(client: &reqwest::Client, url: &Url, timeout: Duration) -> Result<Keys, String> {
+async fn fetched(client: &reqwest::Client, url: &Url, timeout: Duration) -> Result<Keys, String> {
     let asked_at = Instant::now();
     let answer = send(client.get(url.clone()), timeout).await.map_err(|cause| cause.to_string())?;
     if answer.status != http::StatusCode::OK {

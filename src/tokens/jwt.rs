@@ -7,15 +7,20 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{DecodingKey, Validation};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::decision::authenticate::{Algorithm, Jwt};
 use crate::tokens::claims::{Conditions, Unfit, check};
+use crate::tokens::document;
 
 /// Longer tokens are refused unread, in bytes.
 pub(crate) const LONGEST: usize = 16 * 1024;
 /// So many keys are tried for a token that does not say which it was signed with.
 const MAX_TRIED: usize = 8;
+
+/// What a token that says who asks may call itself. Another one, such as a logout token, was made for something else.
+const TYPES: [&str; 3] = ["JWT", "at+jwt", "application/at+jwt"];
 
 /// A key that signatures are checked with, and what it is good for.
 pub(crate) struct VerifyingKey {
@@ -30,6 +35,8 @@ pub(crate) enum Invalid {
     Malformed,
     #[error("its algorithm is not one of `algorithms`")]
     Algorithm,
+    #[error("it was made for something else (`typ`)")]
+    Type,
     #[error("it demands what is not understood (`crit`)")]
     Critical,
     #[error("no key is known by the id that it names")]
@@ -46,7 +53,7 @@ pub(crate) enum Invalid {
 pub(crate) struct Head {
     alg: String,
     kid: Option<String>,
-    crit: Option<Value>,
+    typ: Option<String>,
 }
 
 impl VerifyingKey {
@@ -97,9 +104,14 @@ pub(crate) fn head(token: &[u8], jwt: &Jwt) -> Result<(Head, Algorithm), Invalid
     }
     let part = token.split(|byte| *byte == b'.').next().unwrap_or_default();
     let json = URL_SAFE_NO_PAD.decode(part).map_err(|_| Invalid::Malformed)?;
-    let head = serde_json::from_slice::<Head>(&json).map_err(|_| Invalid::Malformed)?;
-    if head.crit.is_some() {
+    let head = document::object(&json).ok_or(Invalid::Malformed)?;
+    // Written at all, with `null` as well.
+    if head.contains_key("crit") {
         return Err(Invalid::Critical);
+    }
+    let head = Head::deserialize(Value::Object(head)).map_err(|_| Invalid::Malformed)?;
+    if head.typ.as_deref().is_some_and(|kind| !TYPES.iter().any(|known| known.eq_ignore_ascii_case(kind))) {
+        return Err(Invalid::Type);
     }
     let algorithm = Algorithm::parse(&head.alg).filter(|algorithm| jwt.algorithms.contains(algorithm));
     algorithm.map(|algorithm| (head, algorithm)).ok_or(Invalid::Algorithm)
@@ -123,11 +135,13 @@ pub(crate) fn verify<'k>(
     validation.required_spec_claims.clear();
     (validation.validate_exp, validation.validate_aud) = (false, false);
     let fitting = known.into_iter().filter(|key| key.fits(algorithm)).take(MAX_TRIED);
-    let claims = fitting
-        .into_iter()
-        .find_map(|key| jsonwebtoken::decode::<Map<String, Value>>(token, &key.key, &validation).ok())
-        .ok_or(Invalid::Signature)?
-        .claims;
+    let is_signed = |key: &VerifyingKey| jsonwebtoken::decode::<IgnoredAny>(token, &key.key, &validation).is_ok();
+    if !fitting.into_iter().any(is_signed) {
+        return Err(Invalid::Signature);
+    }
+    let payload = token.split(|byte| *byte == b'.').nth(1).unwrap_or_default();
+    let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| Invalid::Malformed)?;
+    let claims = document::object(&payload).ok_or(Invalid::Malformed)?;
     let conditions = Conditions { issuers: &jwt.issuers, audience: &jwt.audience, leeway: jwt.leeway, must_end: true };
     check(&claims, &conditions, now)?;
     Ok(claims)

@@ -94,6 +94,7 @@ faulty! {
         "authenticators: { a: { jwt: { jwks: 'ftp://k' } } }" => "1:37" "authenticators.a.jwt.jwks" "neither an http nor an https URL";
         "authenticators: { a: { jwt: { jwks: http://k, algorithms: [RS256, none] } } }" => "1:67" "authenticators.a.jwt.algorithms[1]" "no signature at all";
         "authenticators: { a: { jwt: { jwks: http://k, algorithms: HS256 } } }" => "1:59" "authenticators.a.jwt.algorithms" "could sign as well";
+        "authenticators: { a: { jwt: { jwks: http://k, leeway: 11m } } }" => "1:55" "authenticators.a.jwt.leeway" "more than 10m";
         "authenticators: { a: { jwt: { jwks: http://k, algorithms: ES257 } } }" => "1:59" "authenticators.a.jwt.algorithms" "is none of `EdDSA`";
         "authenticators: { a: { introspection: { url: http://h, authorization: x, basic: { username: a, password: b } } } }" => "1:74" "authenticators.a.introspection.basic" "already";
         "authenticators: { a: { introspection: { url: http://h }, from: { query: token } } }" => "1:66" "authenticators.a.from.query" "end up in logs";

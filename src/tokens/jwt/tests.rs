@@ -220,7 +220,7 @@ fn huge_nested_and_broken_tokens_are_refused() {
     let (head, _) = signed.split_once('.').unwrap();
     let body = format!("{head}.{}", URL_SAFE_NO_PAD.encode(nested));
     let signature_of = jsonwebtoken::crypto::sign(body.as_bytes(), &EC.private(), EC.algorithm).unwrap();
-    assert_eq!(checked(&format!("{body}.{signature_of}")), Err(Invalid::Signature), "too deep, though well signed");
+    assert_eq!(checked(&format!("{body}.{signature_of}")), Err(Invalid::Malformed), "too deep, though well signed");
     assert_eq!(checked(&EC.sign(&EC.header(), &with("x", json!("x".repeat(LONGEST))))), Err(Invalid::Malformed));
     let flipped = format!("{signed}.{}A", &signature[..signature.len() - 1]);
     for broken in [
