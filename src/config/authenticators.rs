@@ -23,8 +23,10 @@ use crate::decision::authenticate::{
     Algorithm, Authenticator, Carried, Introspection, Issuer, Jwt, KeySource, OnInvalid, ScopeStrategy, Scopes,
     Verification,
 };
+use crate::decision::credentials::SESSION_TOKEN;
+use crate::decision::names::is_read_as;
 use crate::decision::rule::{Access, Rule};
-use crate::tokens::jwks::is_jwks;
+use crate::tokens::jwks::{Contents, MAX_KEYS};
 
 /// By how much clocks may differ unless something else is said.
 const LEEWAY: Duration = Duration::from_secs(10);
@@ -200,7 +202,7 @@ fn carried(decoder: &mut Decoder<'_>, node: &Node, session_cookies: &[Box<str>])
             let spelling = decoder.text(&entry.value)?;
             match HeaderName::try_from(spelling.as_str()) {
                 Ok(name) if name == http::header::AUTHORIZATION => Some(Carried::Bearer),
-                Ok(name) if is_framing(&name) || name == http::header::COOKIE => {
+                Ok(name) if is_framing(&name) || name == http::header::COOKIE || is_read_as(&name, &SESSION_TOKEN) => {
                     check_name(decoder, entry.value.mark, &spelling, &name);
                     None
                 }
@@ -271,11 +273,26 @@ fn source(decoder: &mut Decoder<'_>, node: &Node) -> Option<KeySource> {
     }
     let path = decoder.folder.join(&text);
     match decoder.read(&path) {
-        Ok(document) if is_jwks(&document) => Some(KeySource::File(document.into())),
-        Ok(_) => {
-            decoder.report.fault(node.mark, format!("`{}` is no JWKS with a key that can be used", path.display()));
-            None
-        }
+        Ok(document) => match Contents::of(&document) {
+            None | Some(Contents { usable: 0, .. }) => {
+                decoder.report.fault(node.mark, format!("`{}` is no JWKS with a key that can be used", path.display()));
+                None
+            }
+            Some(Contents { all, .. }) if all > MAX_KEYS => {
+                let why = format!("`{}` holds {all} keys; {MAX_KEYS} are the most", path.display());
+                decoder.report.fault(node.mark, why);
+                None
+            }
+            Some(Contents { secret, .. }) => {
+                if secret > 0 {
+                    let why =
+                        format!("`{}` holds private keys, with which anyone who reads it can sign", path.display());
+                    let cure = "leave only the public parts in it";
+                    decoder.report.warn(node.mark, why, Some(cure.to_owned()));
+                }
+                Some(KeySource::File(document.into()))
+            }
+        },
         Err(error) => {
             decoder.report.fault(node.mark, format!("`{}` cannot be read: {error}", path.display()));
             None

@@ -92,11 +92,11 @@ impl Case {
     }
 
     pub fn is_conditional(&self) -> bool {
-        let always = match &self.then {
+        let answers_all = match &self.then {
             Dress::Challenge(_) | Dress::Send(_) => false,
             Dress::Usual(_) => true,
         };
-        !(always
+        !(answers_all
             && self.statuses.is_empty()
             && self.errors.is_empty()
             && self.accept.is_empty()

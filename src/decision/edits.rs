@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use crate::decision::authenticate::{Authenticator, Carried};
 use crate::decision::credentials::{Credential, Credentials, SESSION_TOKEN, Sources, bearer_token, is_session_cookie};
 use crate::decision::decide::{Passing, Permit};
-use crate::decision::names::{FoldedNames, is_cookie_read_as, is_read_as};
+use crate::decision::names::{FoldedNames, is_cookie_read_as, is_cookie_read_in, is_read_as};
 use crate::decision::policy::Policy;
 use crate::decision::rule::{Rule, Target};
 
@@ -220,11 +220,15 @@ impl<'t> Tokens<'t> {
 
     /// So does a cookie.
     fn take_cookie(&self, name: &[u8]) -> bool {
-        self.carried().any(|carried| match carried {
-            Carried::Cookie(own) => {
-                is_cookie_read_as(name, own) && (self.kept != Some(carried) || own.as_bytes() != name)
-            }
-            Carried::Bearer | Carried::Header(_) => false,
+        self.cookies().any(|(carried, own)| {
+            is_cookie_read_as(name, own) && (self.kept != Some(carried) || own.as_bytes() != name)
+        })
+    }
+
+    fn cookies(&self) -> impl Iterator<Item = (&'t Carried, &'t str)> {
+        self.carried().filter_map(|carried| match carried {
+            Carried::Cookie(own) => Some((carried, &**own)),
+            Carried::Bearer | Carried::Header(_) => None,
         })
     }
 }
@@ -257,6 +261,13 @@ impl Jar<'_> {
             || (is_session_cookie(name, self.sources) && !is_kept)
             || self.owned.iter().any(|own| is_cookie_read_as(name, own))
             || self.tokens.is_some_and(|tokens| tokens.take_cookie(name))
+            || value.is_some_and(|value| self.finds_in(value))
+    }
+
+    /// Whether a service might find a cookie in this value that no client may send.
+    fn finds_in(&self, value: &[u8]) -> bool {
+        let tokens = || self.tokens.iter().flat_map(|tokens| tokens.cookies()).map(|(_, own)| own);
+        self.owned.iter().map(|own| &**own).chain(tokens()).any(|own| is_cookie_read_in(value, own))
     }
 }
 

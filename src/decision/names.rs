@@ -1,8 +1,10 @@
-//! Header names that a client may not send, in whatever spelling a service might fold them to.
+//! Names of headers and cookies that a client may not send, in whatever spelling a service might fold them to.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use http::HeaderName;
+use percent_encoding::percent_decode;
 
 /// The longest name compared on the stack; headers of rules are shorter, so a longer one matches none exactly.
 const LONGEST: usize = 128;
@@ -56,9 +58,10 @@ pub fn is_read_as(name: &HeaderName, own: &HeaderName) -> bool {
     name == own || name.as_str().bytes().map(fold).eq(own.as_str().bytes().map(fold))
 }
 
-/// Whether a service might read a client's cookie of this name as the cookie `own`: frameworks trim blanks that are not
-/// ASCII, take `.`, a blank and `[` for `_`, read `own[x]` as a part of `own`, or tell no cases apart.
+/// Whether a service might read a client's cookie of this name as the cookie `own`: frameworks decode `%`, trim blanks that
+/// are not ASCII, take `.`, a blank and `[` for `_`, read `own[x]` as a part of `own`, or tell no cases apart.
 pub fn is_cookie_read_as(name: &[u8], own: &str) -> bool {
+    let name = &*Cow::from(percent_decode(name));
     let is_edge = |byte: &u8| !byte.is_ascii_graphic();
     let start = name.iter().position(|byte| !is_edge(byte)).unwrap_or(name.len());
     let end = name.iter().rposition(|byte| !is_edge(byte)).map_or(start, |last| last + 1);
@@ -66,6 +69,14 @@ pub fn is_cookie_read_as(name: &[u8], own: &str) -> bool {
     let folds_to_own = |name: &[u8]| name.iter().copied().map(fold).eq(own.bytes().map(fold));
     let array = name.iter().position(|byte| *byte == b'[').map(|bracket| &name[..bracket]);
     folds_to_own(name) || array.is_some_and(folds_to_own)
+}
+
+/// Whether a service might find the cookie `own` within the value of another one: old parsers begin a new cookie after a comma
+/// or a blank, too.
+pub fn is_cookie_read_in(value: &[u8], own: &str) -> bool {
+    let mut pieces = value.split(|byte| matches!(byte, b',' | b' ' | b'\t'));
+    let name = |piece: &'_ [u8]| piece.iter().position(|byte| *byte == b'=');
+    pieces.any(|piece| name(piece).is_some_and(|end| is_cookie_read_as(&piece[..end], own)))
 }
 
 fn fold(byte: u8) -> u8 {
@@ -129,12 +140,26 @@ mod tests {
             "user_id\u{a0}",
             "\u{2003}user_id\u{3000}",
             "\u{85}user_id",
+            "%75ser%5fid",
+            "%20user_id",
+            "user%5Bid",
+            "user_id%5Bx%5D",
         ] {
             assert!(is_cookie_read_as(name.as_bytes(), "user_id"), "{name:?}");
         }
         assert!(is_cookie_read_as(b"\xa0user_id\x85", "user_id"), "blanks of Latin-1");
-        for name in ["", "user", "userid", "user_ids", "my_user_id", "[user_id]", "[x]user_id"] {
+        for name in ["", "user", "userid", "user_ids", "my_user_id", "[user_id]", "[x]user_id", "%2575ser_id"] {
             assert!(!is_cookie_read_as(name.as_bytes(), "user_id"), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_found_in_the_value_of_another() {
+        for value in ["b,user_id=root", "b, User.Id=root", "b user_id=root", "user_id=root", "\"b\", user_id=root"] {
+            assert!(is_cookie_read_in(value.as_bytes(), "user_id"), "{value}");
+        }
+        for value in ["", "user_id", "b,user_id", "x=user_id", "b=c,users_id=d"] {
+            assert!(!is_cookie_read_in(value.as_bytes(), "user_id"), "{value}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::HeaderValue;
 use serde_json::{Map, Value};
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use crate::decision::expression::Told;
 use crate::decision::token::Token;
@@ -77,8 +78,8 @@ pub(crate) fn token(claims: Map<String, Value>, subject: &str, is_identity: bool
         Some(_) => return Err(Unfit::Subject),
     };
     let stamp = if is_identity {
+        let identity = subject.as_deref().and_then(identity).ok_or(Unfit::Subject)?;
         // In Kratos' own spelling, whatever the token's.
-        let identity = subject.as_deref().and_then(|subject| Uuid::parse_str(subject).ok()).ok_or(Unfit::Subject)?;
         Some(HeaderValue::try_from(identity.to_string()).map_err(|_| Unfit::Subject)?)
     } else {
         None
@@ -93,11 +94,40 @@ pub(crate) fn token(claims: Map<String, Value>, subject: &str, is_identity: bool
     Ok(Token { subject, stamp, scopes, expires_at, claims })
 }
 
+/// The id of an identity: as Kratos writes it but for the case. The nil one is nobody's.
+fn identity(subject: &str) -> Option<Uuid> {
+    let id = Uuid::try_parse(subject).ok()?;
+    (subject.len() == Hyphenated::LENGTH && !id.is_nil()).then_some(id)
+}
+
 /// A list of texts, or a single one.
 fn texts(value: Option<&Value>) -> Vec<&str> {
     match value {
         Some(Value::String(text)) => vec![text],
         Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
         Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_named_as_kratos_names_it() {
+        let id = "3b6d5c8e-0a1b-4c2d-8e3f-0123456789ab";
+        assert_eq!(identity(id).map(|id| id.to_string()).as_deref(), Some(id));
+        assert_eq!(identity(&id.to_uppercase()).map(|id| id.to_string()).as_deref(), Some(id));
+        for other in [
+            "",
+            "ann",
+            &id.replace('-', ""),
+            &format!("{{{id}}}"),
+            &format!("urn:uuid:{id}"),
+            &format!(" {id}"),
+            "00000000-0000-0000-0000-000000000000",
+        ] {
+            assert_eq!(identity(other), None, "{other}");
+        }
     }
 }

@@ -40,7 +40,7 @@ type Key = u128;
 /// What was asked about tokens, and is being asked.
 pub(crate) struct Introspections {
     good: Cache<Key, Kept>,
-    /// When questions were asked that were answered with a no: no older yes is kept.
+    /// When it was last answered with a no: no yes is kept to what was asked before.
     refused: Cache<Key, Instant>,
     flights: Arc<Flights<Key, Result<Kept, Refused>>>,
     hash_key: (u64, u64),
@@ -103,10 +103,9 @@ impl Introspections {
             let (known, token) = (Arc::clone(known), token.to_vec());
             let (good, refused) = (self.good.clone(), self.refused.clone());
             async move {
-                let asked_at = Instant::now();
                 let answer = ask(&known, &token).await;
                 if let Err(Refused::Invalid(_)) = &answer {
-                    refused.insert(key, asked_at);
+                    refused.insert(key, Instant::now());
                     good.invalidate(&key);
                 }
                 answer

@@ -14,8 +14,8 @@ use crate::decision::authenticate::KeySource;
 use crate::services::client::send;
 use crate::tokens::jwt::VerifyingKey;
 
-/// The most keys of one document.
-const MAX_KEYS: usize = 100;
+/// The most keys of one document that are looked at.
+pub(crate) const MAX_KEYS: usize = 100;
 /// How long keys outlive the time after which they should have been fetched anew.
 const MAX_STALE: Duration = Duration::from_secs(3600);
 /// How long nobody tries again after a fetch that failed.
@@ -187,15 +187,38 @@ async fn fetched(client: &reqwest::Client, url: &Url, timeout: Duration) -> Resu
     parse(&answer.body, asked_at).ok_or_else(|| "the answer is no JWKS".to_owned())
 }
 
-/// Whether a document is a JWKS with at least one key that can be used.
-pub(crate) fn is_jwks(document: &[u8]) -> bool {
-    parse(document, Instant::now()).is_some_and(|keys| !keys.all.is_empty())
+/// How many keys a JWKS holds, of which kind.
+pub(crate) struct Contents {
+    pub(crate) all: usize,
+    /// With which tokens can be checked.
+    pub(crate) usable: usize,
+    /// With which tokens can be signed, too.
+    pub(crate) secret: usize,
 }
 
-/// Keys of a kind that is not known here are passed over: there may be others for others.
+impl Contents {
+    /// Nothing where the document is no JWKS.
+    pub(crate) fn of(document: &[u8]) -> Option<Self> {
+        let Document { keys } = serde_json::from_slice(document).ok()?;
+        let is_secret = |key: &&Value| ["d", "k"].iter().any(|part| key.get(part).is_some());
+        Some(Self {
+            all: keys.len(),
+            secret: keys.iter().filter(is_secret).count(),
+            usable: keys.into_iter().filter_map(usable).count(),
+        })
+    }
+}
+
 fn parse(document: &[u8], asked_at: Instant) -> Option<Keys> {
     let Document { keys } = serde_json::from_slice(document).ok()?;
-    let keys = keys.into_iter().take(MAX_KEYS);
-    let all = keys.filter_map(|key| VerifyingKey::new(serde_json::from_value(key).ok()?)).collect();
+    if keys.len() > MAX_KEYS {
+        tracing::warn!(count = keys.len(), most = MAX_KEYS, "An issuer publishes more keys than are looked at");
+    }
+    let all = keys.into_iter().take(MAX_KEYS).filter_map(usable).collect();
     Some(Keys { all, asked_at })
+}
+
+/// A key, where it is of a kind that is known here: there may be others for others.
+fn usable(key: Value) -> Option<VerifyingKey> {
+    VerifyingKey::new(serde_json::from_value(key).ok()?)
 }

@@ -292,3 +292,19 @@ fn what_changes_nothing_is_warned_of() {
         ],
     );
 }
+
+#[test]
+fn keys_in_a_file_are_few_and_public() {
+    let text = "kratos: http://k\nauthenticators: { a: { jwt: { jwks: keys.json, issuers: i } } }\nrules: [{ id: a, authenticate: a }]";
+    let (public, private) =
+        (r#""kty":"OKP","crv":"Ed25519","x":"dGhpcyBpcyBub3QgYSByZWFsIGtleSBidXQgMzIgYi4""#, r#","d":"x""#);
+    let compiled = |keys: &[String]| {
+        let document = format!("{{\"keys\":[{}]}}", keys.join(","));
+        compile_files(&[("config.yaml", text), ("keys.json", &document)])
+    };
+    warned(&compiled(&[format!("{{{public}}}")]).unwrap(), &[]);
+    let config = compiled(&[format!("{{{public}}}"), format!("{{{public}{private}}}")]).unwrap();
+    warned(&config, &[("authenticators.a.jwt.jwks", "holds private keys")]);
+    let faults = compiled(&vec![format!("{{{public}}}"); 101]).err().unwrap().to_string();
+    assert!(faults.contains("holds 101 keys; 100 are the most"), "{faults}");
+}

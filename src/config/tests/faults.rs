@@ -91,6 +91,7 @@ faulty! {
         "authenticators: { a: { jwt: {} } }" => "1:29" "authenticators.a.jwt" "`jwks` is missing";
         "authenticators: { a: { jwt: { jwks: gone.json } } }" => "1:37" "authenticators.a.jwt.jwks" "cannot be read";
         "authenticators: { a: { jwt: { jwks: config.yaml } } }" => "1:37" "authenticators.a.jwt.jwks" "is no JWKS";
+        "authenticators: { a: { jwt: { jwks: http://k }, from: { header: X_Session_Token } } }" => "1:65" "authenticators.a.from.header" "carries credentials";
         "authenticators: { a: { jwt: { jwks: 'ftp://k' } } }" => "1:37" "authenticators.a.jwt.jwks" "neither an http nor an https URL";
         "authenticators: { a: { jwt: { jwks: http://k, algorithms: [RS256, none] } } }" => "1:67" "authenticators.a.jwt.algorithms[1]" "no signature at all";
         "authenticators: { a: { jwt: { jwks: http://k, algorithms: HS256 } } }" => "1:59" "authenticators.a.jwt.algorithms" "could sign as well";
