@@ -24,8 +24,6 @@ use crate::ops::complaint::Complaint;
 use crate::ops::decisions::Decisions;
 use crate::ops::readiness::Readiness;
 use crate::ops::settings::Token;
-use crate::sessions::Sessions;
-use crate::signing::Signer;
 use crate::telemetry::Metrics;
 
 mod complaint;
@@ -44,14 +42,12 @@ mod tests;
 #[derive(Clone)]
 pub(crate) struct OpsState {
     pub(crate) policy: Arc<ArcSwap<Policy>>,
-    pub(crate) sessions: Sessions,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) readiness: Arc<Readiness>,
-    /// Decides for other proxies.
+    /// Decides for other proxies; and holds whoever can be asked, for all the others here.
     pub(crate) decisions: Decisions,
     /// Guards everything but health and metrics. Absent: nothing is guarded.
     pub(crate) token: Option<Token>,
-    pub(crate) signer: Signer,
 }
 
 /// All that operators can ask.

@@ -59,10 +59,7 @@ pub struct Control {
     pages: Arc<ArcSwapOption<Pages>>,
     runtime: tokio::runtime::Handle,
     settings: Arc<ArcSwap<Settings>>,
-    pub sessions: Sessions,
-    tokens: Tokens,
-    services: Services,
-    signer: Signer,
+    parties: Parties,
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
     stop: watch::Sender<Stop>,
@@ -101,10 +98,12 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         pools: Arc::new(Pools::default()),
         pages: Arc::new(ArcSwapOption::from_pointee(pages(&policy, &settings)?)),
         runtime: runtime.handle().clone(),
-        sessions: Sessions::new(settings.sessions.clone(), Arc::clone(&metrics))?,
-        tokens: Tokens::new(Arc::clone(&metrics)),
-        services: Services::new(Arc::clone(&metrics)),
-        signer: Signer::new(signing),
+        parties: Parties {
+            sessions: Sessions::new(settings.sessions.clone(), Arc::clone(&metrics))?,
+            tokens: Tokens::new(Arc::clone(&metrics)),
+            services: Services::new(Arc::clone(&metrics)),
+            signer: Signer::new(signing),
+        },
         readiness: Arc::new(Readiness::default()),
         stop: watch::Sender::new(Stop::NotYet),
         policy: Arc::new(ArcSwap::from_pointee(policy)),
@@ -195,14 +194,14 @@ impl Control {
         let _within = self.runtime.enter();
         let Config { policy, settings, signing, .. } = config;
         let pages = pages(&policy, &settings)?;
-        self.sessions.reconfigure(settings.sessions.clone())?;
+        self.parties.sessions.reconfigure(settings.sessions.clone())?;
         let old = self.settings.load();
         if old.listen != settings.listen || old.ops != settings.ops || old.decisions != settings.decisions {
             tracing::warn!("Settings of listeners changed; they take effect at the next start");
         }
         // First the pools, so that no request of the new policy has to wait for a name.
         self.prepare(&policy);
-        self.signer.reconfigure(signing);
+        self.parties.signer.reconfigure(signing);
         self.pages.store(pages.map(Arc::new));
         self.settings.store(Arc::new(settings));
         self.policy.store(Arc::new(policy));
@@ -233,23 +232,13 @@ impl Control {
         self.policy.load().generation
     }
 
-    /// All who can be asked while a request is decided.
-    fn parties(&self) -> Parties {
-        Parties {
-            sessions: self.sessions.clone(),
-            tokens: self.tokens.clone(),
-            services: self.services.clone(),
-            signer: self.signer.clone(),
-        }
-    }
-
     /// Makes ready what requests of `policy` will need.
     fn prepare(&self, policy: &Policy) {
         let rules = || policy.reserved.iter().chain(&policy.rules);
         self.pools.prepare(policy);
-        self.services.prepare(policy);
-        self.tokens.prepare(policy);
-        self.sessions.keep_facts(policy.reads_facts());
+        self.parties.services.prepare(policy);
+        self.parties.tokens.prepare(policy);
+        self.parties.sessions.keep_facts(policy.reads_facts());
         self.metrics.rules(&rules().map(|rule| &*rule.id).collect::<Vec<_>>());
         let upstreams = rules().filter_map(|rule| match &rule.target {
             Some(Target::Kratos(upstream) | Target::Service(upstream)) => Some(&*upstream.name),
@@ -267,7 +256,7 @@ impl Control {
         let in_flight = InFlight::default();
         let gateway = Gateway {
             policy: Arc::clone(&self.policy),
-            parties: self.parties(),
+            parties: self.parties.clone(),
             pools: Arc::clone(&self.pools),
             metrics: Arc::clone(&self.metrics),
             pages: Arc::clone(&self.pages),
@@ -276,19 +265,17 @@ impl Control {
         };
         let decisions = Decisions {
             policy: Arc::clone(&self.policy),
-            parties: self.parties(),
+            parties: self.parties.clone(),
             metrics: Arc::clone(&self.metrics),
             in_flight: in_flight.clone(),
             settings: Arc::new(settings.decisions.clone()),
         };
         let operators = ops::router(OpsState {
             policy: Arc::clone(&self.policy),
-            sessions: self.sessions.clone(),
             metrics: Arc::clone(&self.metrics),
             readiness: Arc::clone(&self.readiness),
             decisions: decisions.clone(),
             token: settings.ops.token.clone(),
-            signer: self.signer.clone(),
         });
         runtime.block_on(async {
             let closing = watch::Sender::new(false);

@@ -32,7 +32,7 @@ pub(super) async fn ready(State(state): State<OpsState>) -> Response {
         Stage::Ready => StatusCode::OK,
         Stage::Starting | Stage::Draining => StatusCode::SERVICE_UNAVAILABLE,
     };
-    let kratos = match state.sessions.kratos_state() {
+    let kratos = match state.decisions.parties.sessions.kratos_state() {
         KratosState::Away => "away",
         KratosState::Reachable => "reachable",
     };
@@ -53,11 +53,11 @@ fn describe(reload: &Reload) -> Value {
 }
 
 pub(super) async fn metrics(State(state): State<OpsState>) -> Response {
-    state.metrics.cached_sessions(state.sessions.cached());
+    state.metrics.cached_sessions(state.decisions.parties.sessions.cached());
     ([(CONTENT_TYPE, TEXT_FORMAT)], state.metrics.render()).into_response()
 }
 
 /// What signatures of the gateway are checked with.
 pub(super) async fn keys(State(state): State<OpsState>) -> Json<Value> {
-    Json(state.signer.published())
+    Json(state.decisions.parties.signer.published())
 }

@@ -43,6 +43,7 @@ use crate::decision::upstream::Upstream;
 use crate::gate::Parties;
 use crate::proxy::InFlight;
 use crate::services::Services;
+use crate::sessions::Sessions;
 use crate::sessions::settings::Settings;
 use crate::signing;
 use crate::signing::Signer;
@@ -141,7 +142,7 @@ fn state(token: Option<&str>) -> OpsState {
         decisions: Decisions {
             policy: Arc::clone(&policy),
             parties: Parties {
-                sessions: sessions.clone(),
+                sessions,
                 tokens: Tokens::new(Arc::clone(&metrics)),
                 services: Services::new(Arc::clone(&metrics)),
                 signer: Signer::new(signing::Settings::default()),
@@ -151,11 +152,9 @@ fn state(token: Option<&str>) -> OpsState {
             settings: Arc::default(),
         },
         policy,
-        sessions,
         metrics,
         readiness: Arc::default(),
         token: token.and_then(Token::new),
-        signer: Signer::new(signing::Settings::default()),
     }
 }
 
