@@ -23,7 +23,7 @@ pub(crate) mod fault;
 mod headers;
 mod id_token;
 mod keys;
-mod kratos;
+pub(crate) mod kratos;
 mod listen;
 mod loops;
 pub(crate) mod node;

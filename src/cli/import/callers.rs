@@ -100,8 +100,8 @@ impl Handled {
         if kratos.origin.as_ref().is_some_and(|origin| *origin != asked.origin) {
             return Err(format!("`{}` asks a second Kratos, {}", handler.name, asked.origin));
         }
-        for remark in &asked.remarks {
-            self.improved(format!("`{}`: {remark}", handler.name));
+        for (verdict, remark) in &asked.remarks {
+            self.remarks.push((*verdict, format!("`{}`: {remark}", handler.name)));
         }
         // A cookie travels by itself; whoever wanted tokens only must not be open to forged requests.
         let brought = match asked.via {

@@ -3,9 +3,17 @@
 use serde_json::{Map, Value};
 
 use super::template::{Named, template};
+use crate::decision::template::{Part, Template};
 
 /// Marks where an action stood; no text of a configuration has it.
 const MARK: char = '\u{1}';
+
+/// What stood in double braces.
+struct Action {
+    go: String,
+    /// It stood within quotes, so that whatever it gives is a text.
+    is_text: bool,
+}
 
 /// Translates a template of a JSON document; texts of the result are such as our configuration takes.
 pub(super) fn document(text: &str, named: &Named) -> Result<Value, String> {
@@ -30,7 +38,7 @@ pub(super) fn document(text: &str, named: &Named) -> Result<Value, String> {
             break;
         }
         let end = after.find("}}").ok_or("`{{` is not closed")?;
-        actions.push(after[..end + 2].to_owned());
+        actions.push(Action { go: after[..end + 2].to_owned(), is_text: is_within });
         // Within a string an action is a part of it, elsewhere it is a value.
         let mark = format!("{MARK}{}{MARK}", actions.len() - 1);
         let mark = mark.replace(MARK, "\\u0001");
@@ -42,7 +50,7 @@ pub(super) fn document(text: &str, named: &Named) -> Result<Value, String> {
     filled(document, &actions, named)
 }
 
-fn filled(value: Value, actions: &[String], named: &Named) -> Result<Value, String> {
+fn filled(value: Value, actions: &[Action], named: &Named) -> Result<Value, String> {
     Ok(match value {
         Value::Array(items) => {
             Value::Array(items.into_iter().map(|item| filled(item, actions, named)).collect::<Result<_, _>>()?)
@@ -57,17 +65,32 @@ fn filled(value: Value, actions: &[String], named: &Named) -> Result<Value, Stri
             Value::Object(entries.into_iter().map(entry).collect::<Result<Map<_, _>, _>>()?)
         }
         Value::String(text) => {
-            let mut go = String::new();
+            let (mut go, mut is_text) = (String::new(), false);
             for (number, piece) in text.split(MARK).enumerate() {
                 match number % 2 {
                     0 => go.push_str(piece),
-                    _ => go.push_str(piece.parse::<usize>().ok().and_then(|at| actions.get(at)).ok_or("it is odd")?),
+                    _ => {
+                        let action = piece.parse::<usize>().ok().and_then(|at| actions.get(at)).ok_or("it is odd")?;
+                        go.push_str(&action.go);
+                        if action.is_text && action.go.contains(".Extra") {
+                            is_text = true;
+                        }
+                    }
                 }
             }
-            Value::String(template(&go, named)?)
+            let value = template(&go, named)?;
+            Value::String(if is_text { as_text(&value).unwrap_or(value) } else { value })
         }
         other => other,
     })
+}
+
+/// A hole that is all of a text keeps what it finds as it is, so a number there must be made a text.
+fn as_text(value: &str) -> Option<String> {
+    match Template::parse(value).ok()?.parts() {
+        [Part::Hole(_)] => Some(format!("${{string({})}}", value.strip_prefix("${")?.strip_suffix('}')?)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -92,6 +115,10 @@ mod tests {
             (
                 r#"{"aud": ["a", "{{ print .Subject }}"], "mail": "<{{ .Extra.identity.traits.email }}>"}"#,
                 json!({ "aud": ["a", "${identity.id}"], "mail": "<${identity.traits.email}>" }),
+            ),
+            (
+                r#"{"mail": "{{ .Extra.identity.traits.email }}", "age": {{ .Extra.identity.traits.age }}}"#,
+                json!({ "mail": "${string(identity.traits.email)}", "age": "${identity.traits.age}" }),
             ),
             (r#"{"a": "\"{{ .Subject }}\" costs ${5}"}"#, json!({ "a": "\"${identity.id}\" costs $${5}" })),
         ] {

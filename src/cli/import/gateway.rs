@@ -109,6 +109,17 @@ impl Gateway {
             let place = fault.path.strip_prefix("rules[").and_then(|rest| rest.split_once(']'));
             let Some((Ok(at), key)) = place.map(|(at, key)| (at.parse::<usize>(), key)) else {
                 mended |= self.close_users(fault, notes);
+                if fault.path.starts_with("kratos.cors") && self.listeners.cors.take().is_some() {
+                    let why = format!("`serve.proxy.cors`: {}; say it in `cors` of the rules it is for", fault.message);
+                    notes.whole(Verdict::Dropped, why);
+                    mended = true;
+                }
+                if fault.path.starts_with("id_token") && self.definitions.issuer.take().is_some() {
+                    for rule in self.rules.iter_mut().filter(|rule| rule.handled.id_token.is_some()) {
+                        rule.close(&format!("`id_token` cannot be said: {}", fault.message), notes);
+                    }
+                    mended = true;
+                }
                 if fault.path.starts_with("login") && self.logins.len() > 1 && !mended {
                     let login = self.logins.remove(0);
                     let next = &self.logins[0];
@@ -209,6 +220,9 @@ impl Gateway {
                 }
                 if !prefix.is_empty() {
                     writeln!(yaml, "  path_prefix: {}", value(prefix))?;
+                }
+                if let Some(cors) = &self.listeners.cors {
+                    write!(yaml, "  cors:\n{}", block(cors, 4))?;
                 }
             }
         }

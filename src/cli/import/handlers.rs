@@ -220,7 +220,7 @@ impl Handled {
 
     fn id_token(&mut self, handler: &Handler, who: &Named, definitions: &mut Definitions) -> Result<(), String> {
         let config = &handler.config;
-        let issuer = config.get("issuer_url").and_then(text).filter(|issuer| !issuer.is_empty());
+        let issuer = config.get("issuer_url").and_then(text).filter(|issuer| !issuer.trim().is_empty());
         let issuer = issuer.map(|issuer| tokens::plain(&issuer)).ok_or("`id_token` has no `issuer_url`")?;
         if definitions.issuer.as_ref().is_some_and(|known| *known != issuer) {
             return Err(format!("`id_token` signs in a second name, `{issuer}`"));

@@ -19,15 +19,27 @@ pub(super) struct Listeners {
 /// Reads `serve`, and says what of it has to be written anew.
 pub(super) fn listeners(serve: &Value, notes: &mut Notes) -> Listeners {
     let mut listeners = Listeners::default();
-    let Some(proxy) = serve.get("proxy").filter(|proxy| proxy.is_object()) else { return listeners };
-    listeners.proxy = address(proxy, 4455, IpAddr::V4(Ipv4Addr::UNSPECIFIED), "proxy", notes);
+    if serve.get("prometheus").is_some_and(Value::is_object) {
+        let why = "metrics are at /metrics of the operators' listener, under names of our own; `serve.prometheus` is left out";
+        notes.whole(Verdict::Improved, why);
+    }
     if let Some(api) = serve.get("api").filter(|api| api.is_object()) {
         listeners.ops = address(api, 4456, IpAddr::V4(Ipv4Addr::LOCALHOST), "api", notes);
         if api.get("host").is_none_or(|host| text(host).is_none_or(|host| host.is_empty())) {
             notes
                 .whole(Verdict::Improved, "the operators' listener stays on 127.0.0.1; on others, give it `ops.token`");
+        } else if listeners.ops.is_some_and(|ops| !ops.ip().is_loopback()) {
+            let why =
+                "the operators' listener tells of sessions and rules, and ends sessions: guard it with `ops.token`";
+            notes.whole(Verdict::Improved, why);
+        }
+        if api.get("cors").is_some_and(|cors| cors.get("enabled") == Some(&Value::Bool(true))) {
+            let why = "`serve.api.cors` is not brought over: pages of other origins have no business with operators";
+            notes.whole(Verdict::Dropped, why);
         }
     }
+    let Some(proxy) = serve.get("proxy").filter(|proxy| proxy.is_object()) else { return listeners };
+    listeners.proxy = address(proxy, 4455, IpAddr::V4(Ipv4Addr::UNSPECIFIED), "proxy", notes);
     if listeners.ops.is_some() && listeners.ops == listeners.proxy {
         listeners.ops = None;
     }
@@ -73,7 +85,10 @@ fn cors(theirs: &Value, notes: &mut Notes) -> Option<Value> {
     if let Some(seconds) = theirs.get("max_age").and_then(Value::as_u64).filter(|seconds| *seconds > 0) {
         cors["max_age"] = json!(format!("{seconds}s"));
     }
-    notes.whole(Verdict::Improved, "`serve.proxy.cors` is `cors` of every rule: give it to those only that it is for");
+    notes.whole(
+        Verdict::Improved,
+        "`serve.proxy.cors` is `cors` of every rule, and of Kratos' API: give it to those only that it is for",
+    );
     Some(cors)
 }
 

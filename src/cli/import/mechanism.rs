@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 use url::{Position, Url};
 
+use super::Verdict;
 use super::source::{Handler, OathConfig, OathRule, Stage, text, texts};
 use super::tokens;
 use super::tokens::TokenUse;
+use crate::config::kratos::is_cookie_name;
 
 /// What all rules together say of Kratos.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +40,7 @@ pub(super) struct Asked {
     /// The ways to the subject and to the rest in whoami's answer; absent where they cannot be said.
     pub(super) subject: Option<Vec<String>>,
     pub(super) extra: Option<Vec<String>>,
-    pub(super) remarks: Vec<String>,
+    pub(super) remarks: Vec<(Verdict, String)>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -88,9 +90,13 @@ pub(super) fn mechanism(handler: &Handler) -> Result<Mechanism, String> {
         "unauthorized" => Ok(Mechanism::Nobody),
         "cookie_session" => {
             let names = handler.config.get("only").map(texts).unwrap_or_default();
+            if let Some(odd) = names.iter().find(|name| !is_cookie_name(name)) {
+                return Err(format!("`cookie_session` looks for `{odd}`, which is no name of a cookie"));
+            }
             let mut asked = asked(handler, "subject", Via::Cookies(names.clone()))?;
             if names.is_empty() {
-                asked.remarks.push("any cookie counted; here only Kratos' session cookie does".to_owned());
+                let remark = "any cookie counted; here only Kratos' session cookie does";
+                asked.remarks.push((Verdict::Improved, remark.to_owned()));
             }
             Ok(Mechanism::Session(asked))
         }
@@ -101,10 +107,16 @@ pub(super) fn mechanism(handler: &Handler) -> Result<Mechanism, String> {
                 (None, None, None) => Via::Bearer,
                 (Some(name), None, None) if name.eq_ignore_ascii_case("authorization") => Via::Bearer,
                 (Some(name), None, None) if name.eq_ignore_ascii_case("x-session-token") => Via::SessionToken,
-                (None, Some(name), None) => Via::Cookies(vec![name]),
+                (None, Some(name), None) if is_cookie_name(&name) => Via::Cookies(vec![name]),
                 _ => return Err("`bearer_token` takes its token from where no session of Kratos' is sought".to_owned()),
             };
-            Ok(Mechanism::Session(asked(handler, "sub", via)?))
+            let mut asked = asked(handler, "sub", via)?;
+            if let Some(prefix) = handler.config.get("prefix").and_then(text).filter(|prefix| !prefix.is_empty()) {
+                let remark =
+                    format!("tokens that do not begin `{prefix}` were left to others; Kratos is asked about all");
+                asked.remarks.push((Verdict::Improved, remark));
+            }
+            Ok(Mechanism::Session(asked))
         }
         "jwt" => tokens::jwt(handler).map(Mechanism::Token),
         "oauth2_introspection" => tokens::introspection(handler).map(Mechanism::Token),
@@ -113,22 +125,32 @@ pub(super) fn mechanism(handler: &Handler) -> Result<Mechanism, String> {
 }
 
 fn asked(handler: &Handler, subject: &str, via: Via) -> Result<Asked, String> {
-    let (origin, remark) = whoami(&handler.config).map_err(|why| format!("`{}` {why}", handler.name))?;
+    let (origin, mut remarks) = whoami(&handler.config).map_err(|why| format!("`{}` {why}", handler.name))?;
+    let is_given = |key: &str| match handler.config.get(key) {
+        None | Some(Value::Null) => false,
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(Value::Array(items)) => !items.is_empty(),
+        Some(Value::Object(entries)) => !entries.is_empty(),
+        Some(Value::Bool(_) | Value::Number(_)) => true,
+    };
+    for (key, verdict, why) in [
+        ("additional_headers", Verdict::Dropped, "Kratos gets no more than the credential"),
+        ("forward_http_headers", Verdict::Improved, "Kratos gets no more than the credential"),
+        ("force_method", Verdict::Improved, "whoami is asked by GET"),
+    ] {
+        if is_given(key) {
+            remarks.push((verdict, format!("`{key}` is left out: {why}")));
+        }
+    }
     let way_of = |key: &str, default: &str| {
         let path = handler.config.get(key).and_then(text).unwrap_or_else(|| default.to_owned());
         way(&path)
     };
-    Ok(Asked {
-        origin,
-        via,
-        subject: way_of("subject_from", subject),
-        extra: way_of("extra_from", "extra"),
-        remarks: remark.into_iter().collect(),
-    })
+    Ok(Asked { origin, via, subject: way_of("subject_from", subject), extra: way_of("extra_from", "extra"), remarks })
 }
 
 /// The origin of Kratos, where the handler asks whoami; and what to say about it.
-fn whoami(config: &Map<String, Value>) -> Result<(String, Option<String>), String> {
+fn whoami(config: &Map<String, Value>) -> Result<(String, Vec<(Verdict, String)>), String> {
     let url = config.get("check_session_url").and_then(text).ok_or("has no `check_session_url`")?;
     let parsed = Url::parse(&url).map_err(|error| format!("asks `{url}`, which is no URL: {error}"))?;
     if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() || !parsed.username().is_empty() {
@@ -140,9 +162,19 @@ fn whoami(config: &Map<String, Value>) -> Result<(String, Option<String>), Strin
     if !is_whoami {
         return Err(format!("asks `{url}`, which is not whoami at the root of Kratos' public API"));
     }
-    let remark = (!keeps_path)
-        .then(|| "without `preserve_path` Oathkeeper asked for the client's own path; ours asks whoami".to_owned());
-    Ok((parsed[..Position::BeforePath].to_owned(), remark))
+    let mut remarks = Vec::new();
+    if !keeps_path {
+        let remark = "without `preserve_path` Oathkeeper asked for the client's own path; ours asks whoami";
+        remarks.push((Verdict::Improved, remark.to_owned()));
+    }
+    if parsed.query_pairs().any(|(name, _)| name == "tokenize_as") {
+        let remark =
+            "it asks for a token: name the template in `kratos.tokenize_as`, and services get it as `Authorization`";
+        remarks.push((Verdict::Dropped, remark.to_owned()));
+    } else if parsed.query().is_some_and(|query| !query.is_empty()) {
+        remarks.push((Verdict::Dropped, "the query of `check_session_url` is left out".to_owned()));
+    }
+    Ok((parsed[..Position::BeforePath].to_owned(), remarks))
 }
 
 /// A simple path of GJSON as a list of names.

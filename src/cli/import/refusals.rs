@@ -98,7 +98,12 @@ impl Refusals {
             "internal_server_error" => Some(500),
             _ => None,
         };
-        let statuses = statuses.iter().filter_map(status).collect::<Vec<_>>();
+        let known = statuses.iter().filter_map(status).collect::<Vec<_>>();
+        if known.is_empty() && !statuses.is_empty() {
+            self.dropped.push(format!("an error handler answers `{}`, which is no error", statuses.join("`, `")));
+            return None;
+        }
+        let statuses = known;
         if !statuses.is_empty() {
             conditions.insert("status".to_owned(), json!(statuses));
         }
@@ -143,6 +148,10 @@ impl Refusals {
                 self.word = Some("auto");
                 self.login = redirect.get("to").and_then(text);
                 self.improved.clear();
+                if redirect.get("status").is_none_or(|status| texts(status).iter().any(|status| status == "403")) {
+                    let why = "whoever is signed in and still refused is told so, not sent to sign in again";
+                    self.improved.push(why.to_owned());
+                }
             }
             _ => {}
         }
@@ -153,9 +162,13 @@ impl Refusals {
 fn is_for_browsers(conditions: &Map<String, Value>) -> bool {
     let is = |key: &str, known: &[&str]| match conditions.get(key) {
         None => true,
-        Some(value) => texts(value).iter().any(|text| known.contains(&text.as_str())),
+        Some(value) => texts(value).iter().all(|text| known.contains(&text.as_str())),
     };
-    is("status", &["401"])
+    let wants_pages = texts(conditions.get("accept").unwrap_or(&Value::Null)).iter().any(|range| range == "text/html");
+    let names_401 = conditions.get("status").is_none_or(|status| texts(status).iter().any(|status| status == "401"));
+    is("status", &["401", "403"])
+        && names_401
+        && wants_pages
         && conditions.contains_key("accept")
         && is("accept", &["text/html", "text/*"])
         && !conditions.contains_key("from")
