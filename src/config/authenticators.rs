@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 use url::Url;
 
 use crate::config::decode::{Decoder, Fields, items, list_of};
 use crate::config::headers::{check_name, is_framing};
 use crate::config::keys;
 use crate::config::kratos::cookie_name;
-use crate::config::listen::{pem, web_url};
+use crate::config::listen::{authority, web_url};
 use crate::config::node::{Kind, Mark, Node};
 use crate::config::services::{authorization, unknown, use_of};
 use crate::config::units;
@@ -112,7 +112,7 @@ impl Authenticators {
                 let fields = own.and_then(|node| decoder.fields(node, keys::RULE_TOKEN));
                 let on_invalid = fields.as_ref().and_then(|fields| on_invalid(decoder, fields));
                 if let Some(node) = fields.and_then(|fields| fields.get("scopes")) {
-                    scopes.required = texts(decoder, node);
+                    scopes.required = decoder.name_list(node);
                 }
                 Some(Authenticator::Token { issuer, scopes, on_invalid: on_invalid.unwrap_or_default() })
             }
@@ -154,10 +154,6 @@ fn on_invalid(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<OnInvali
     fields.get("on_invalid").and_then(|node| decoder.choice(node, keys::ON_INVALID))
 }
 
-fn texts(decoder: &mut Decoder<'_>, node: &Node) -> Vec<Box<str>> {
-    items(node).iter().filter_map(|node| decoder.text(node).map(Into::into)).collect()
-}
-
 fn authenticator(decoder: &mut Decoder<'_>, name: &str, node: &Node, session_cookies: &[Box<str>]) -> Option<Named> {
     let fields = decoder.fields(node, keys::AUTHENTICATOR)?;
     let verification = match (fields.get("jwt"), fields.get("introspection")) {
@@ -175,7 +171,7 @@ fn authenticator(decoder: &mut Decoder<'_>, name: &str, node: &Node, session_coo
     let subject = fields.get("subject").and_then(|node| decoder.text(node)).unwrap_or_else(|| "sub".to_owned());
     let is_identity = fields.get("subject_is_identity").and_then(|node| decoder.boolean(node)).unwrap_or_default();
     let strategy = fields.get("scope_strategy").and_then(|node| decoder.choice(node, keys::SCOPE_STRATEGIES));
-    let required = fields.get("scopes").map(|node| texts(decoder, node)).unwrap_or_default();
+    let required = fields.get("scopes").map(|node| decoder.name_list(node)).unwrap_or_default();
     let issuer = Issuer {
         name: name.into(),
         carried: carried?,
@@ -199,19 +195,15 @@ fn carried(decoder: &mut Decoder<'_>, node: &Node, session_cookies: &[Box<str>])
     };
     match &*entry.key {
         "header" => {
-            let spelling = decoder.text(&entry.value)?;
-            match HeaderName::try_from(spelling.as_str()) {
-                Ok(name) if name == http::header::AUTHORIZATION => Some(Carried::Bearer),
-                Ok(name) if is_framing(&name) || name == http::header::COOKIE || is_read_as(&name, &SESSION_TOKEN) => {
-                    check_name(decoder, entry.value.mark, &spelling, &name);
-                    None
-                }
-                Ok(name) => Some(Carried::Header(name)),
-                Err(_) => {
-                    decoder.report.fault(entry.value.mark, format!("`{spelling}` is not a header name"));
-                    None
-                }
+            let name = decoder.header_name(&entry.value)?;
+            if name == http::header::AUTHORIZATION {
+                return Some(Carried::Bearer);
             }
+            if is_framing(&name) || name == http::header::COOKIE || is_read_as(&name, &SESSION_TOKEN) {
+                check_name(decoder, entry.value.mark, name.as_str(), &name);
+                return None;
+            }
+            Some(Carried::Header(name))
         }
         "cookie" => {
             let name = cookie_name(decoder, &entry.value)?;
@@ -248,8 +240,8 @@ fn jwt(decoder: &mut Decoder<'_>, node: &Node) -> Option<Jwt> {
     let jwt = Jwt {
         jwks: jwks?,
         algorithms: algorithms.into_iter().collect::<Option<_>>()?,
-        issuers: fields.get("issuers").map(|node| texts(decoder, node)).unwrap_or_default(),
-        audience: fields.get("audience").map(|node| texts(decoder, node)).unwrap_or_default(),
+        issuers: fields.get("issuers").map(|node| decoder.name_list(node)).unwrap_or_default(),
+        audience: fields.get("audience").map(|node| decoder.name_list(node)).unwrap_or_default(),
         leeway: leeway(decoder, &fields),
         refresh_after: fields.get("refresh_after").and_then(|node| decoder.positive(node)).unwrap_or(REFRESH_AFTER),
         timeout: fields.get("timeout").and_then(|node| decoder.positive(node)).unwrap_or(TIMEOUT),
@@ -305,10 +297,7 @@ fn algorithm(decoder: &mut Decoder<'_>, node: &Node) -> Option<Algorithm> {
         Some(algorithm) => Ok(algorithm),
         None if text.eq_ignore_ascii_case("none") => Err(Misread::new("is no signature at all")),
         None if text.starts_with("HS") => Err(Misread::new("needs a shared secret: whoever checks could sign as well")),
-        None => {
-            let known = ["EdDSA", "ES256", "ES384", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"];
-            Err(Misread::new(format!("is none of {}", list_of(&known))))
-        }
+        None => Err(Misread::new(format!("is none of {}", list_of(&Algorithm::ALL.map(Algorithm::as_str))))),
     })
 }
 
@@ -326,10 +315,6 @@ fn leeway(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Duration {
     read.unwrap_or(LEEWAY)
 }
 
-fn authority(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Box<[u8]>> {
-    fields.get("ca").and_then(|node| pem(decoder, node, "CERTIFICATE")).map(|(_, bytes)| bytes.into())
-}
-
 fn introspection(decoder: &mut Decoder<'_>, node: &Node) -> Option<Introspection> {
     let fields = decoder.fields(node, keys::INTROSPECTION)?;
     let url: Option<Url> = decoder.required(&fields, "url").and_then(|node| decoder.parsed(node, web_url));
@@ -345,8 +330,8 @@ fn introspection(decoder: &mut Decoder<'_>, node: &Node) -> Option<Introspection
     Some(Introspection {
         url: url?,
         authorization,
-        issuers: fields.get("issuers").map(|node| texts(decoder, node)).unwrap_or_default(),
-        audience: fields.get("audience").map(|node| texts(decoder, node)).unwrap_or_default(),
+        issuers: fields.get("issuers").map(|node| decoder.name_list(node)).unwrap_or_default(),
+        audience: fields.get("audience").map(|node| decoder.name_list(node)).unwrap_or_default(),
         leeway: leeway(decoder, &fields),
         timeout: fields.get("timeout").and_then(|node| decoder.positive(node)).unwrap_or(TIMEOUT),
         ttl: fields.get("ttl").and_then(|node| decoder.duration(node)).unwrap_or_default(),

@@ -4,6 +4,8 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::HeaderName;
+
 use crate::config::fault::Report;
 use crate::config::node::{Entry, Kind, Mark, Node, Scalar};
 use crate::config::source::{Contents, Files};
@@ -107,12 +109,18 @@ impl Decoder<'_> {
         fields.get(key)
     }
 
-    /// A single value that stands for the mapping that holds it.
-    pub(crate) fn bare<'n>(&self, node: &'n Node) -> Option<&'n Node> {
-        match node.kind {
-            Kind::Scalar(_) => Some(node),
-            Kind::Empty | Kind::List(_) | Kind::Map(_) => None,
+    /// The value of `key`, and the mapping that holds it unless the value stands for all of it.
+    pub(crate) fn only_or<'n>(
+        &mut self,
+        node: &'n Node,
+        keys: &[&str],
+        key: &str,
+    ) -> Option<(&'n Node, Option<Fields<'n>>)> {
+        if let Kind::Scalar(_) = node.kind {
+            return Some((node, None));
         }
+        let fields = self.fields(node, keys)?;
+        Some((self.required(&fields, key)?, Some(fields)))
     }
 
     /// A scalar as it is written.
@@ -149,6 +157,16 @@ impl Decoder<'_> {
                 None
             }
         }
+    }
+
+    /// Some names, or a single one. An empty one is nobody's: it comes of a variable that is not set.
+    pub(crate) fn name_list(&mut self, node: &Node) -> Vec<Box<str>> {
+        let name = |text: &str| if text.is_empty() { Err(Misread::new("is empty")) } else { Ok(Box::from(text)) };
+        items(node).iter().filter_map(|node| self.parsed(node, name)).collect()
+    }
+
+    pub(crate) fn header_name(&mut self, node: &Node) -> Option<HeaderName> {
+        self.parsed(node, |text| HeaderName::try_from(text).map_err(|_| Misread::new("is not a header name")))
     }
 
     fn misread(&mut self, mark: Mark, scalar: &Scalar, Misread { message, meant }: Misread) {

@@ -1,6 +1,6 @@
 //! The headers that a rule sets, and which names are not for rules to set.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use http::HeaderName;
 
@@ -73,6 +73,14 @@ pub(crate) fn is_framing(name: &HeaderName) -> bool {
 /// Whether the gateway itself says it, or takes it from every request.
 pub(crate) fn is_forwarding(name: &HeaderName) -> bool {
     FORWARDING.contains(name)
+}
+
+/// The name of a header that a rule sets, and how it is written.
+pub(crate) fn own_header(decoder: &mut Decoder<'_>, node: &Node) -> Option<(HeaderName, Arc<str>)> {
+    let spelling = decoder.text(node)?;
+    let name = decoder.header_name(node)?;
+    check_name(decoder, node.mark, &spelling, &name);
+    Some((name, spelling.into()))
 }
 
 /// Faults a name that no rule may set, and warns of one that clients would miss.

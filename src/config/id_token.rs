@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use http::HeaderName;
+use http::header::AUTHORIZATION;
 
 use crate::config::decode::{Decoder, Fields, items};
-use crate::config::headers::check_name;
+use crate::config::headers::own_header;
 use crate::config::keys;
 use crate::config::kratos;
 use crate::config::node::{Kind, Mark, Node};
@@ -94,7 +94,7 @@ impl Signing {
         }
         let fields = decoder.fields(node, keys::RULE_ID_TOKEN)?;
         if let Some(node) = fields.get("audience") {
-            token.audience = items(node).iter().filter_map(|node| decoder.text(node).map(Into::into)).collect();
+            token.audience = decoder.name_list(node).into();
         }
         if let Some(ttl) = fields.get("ttl").and_then(|node| lifetime(decoder, node)) {
             token.ttl = ttl;
@@ -137,27 +137,17 @@ fn claims(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Payload> {
 }
 
 fn carrier(decoder: &mut Decoder<'_>, node: &Node) -> Option<Carrier> {
-    let spelling = decoder.text(node)?;
-    if spelling.eq_ignore_ascii_case("authorization") {
+    if decoder.header_name(node)? == AUTHORIZATION {
         return Some(Carrier::Bearer);
     }
-    match HeaderName::try_from(spelling.as_str()) {
-        Ok(name) => {
-            check_name(decoder, node.mark, &spelling, &name);
-            Some(Carrier::Header { name, spelling: spelling.into() })
-        }
-        Err(_) => {
-            decoder.report.fault(node.mark, format!("`{spelling}` is not a header name"));
-            None
-        }
-    }
+    own_header(decoder, node).map(|(name, spelling)| Carrier::Header { name, spelling })
 }
 
 /// Whole seconds, for that is how tokens count.
 fn lifetime(decoder: &mut Decoder<'_>, node: &Node) -> Option<Duration> {
     let ttl = decoder.positive(node)?;
     if ttl < Duration::from_secs(1) || ttl > Duration::from_secs(24 * 3600) {
-        decoder.report.fault(node.mark, Misread::new("a token is good for 1s to 24h").message);
+        decoder.report.fault(node.mark, "a token is good for 1s to 24h");
         return None;
     }
     Some(ttl)

@@ -10,7 +10,7 @@ use crate::config::cors;
 use crate::config::decode::{Decoder, items};
 use crate::config::keys;
 use crate::config::keys::SourceWord;
-use crate::config::listen::{pem, web_url};
+use crate::config::listen::{authority, web_url};
 use crate::config::node::{Kind, Mark, Node};
 use crate::config::rules::Draft;
 use crate::config::units::Misread;
@@ -85,8 +85,8 @@ impl Kratos {
         if let Some(node) = decoder.required(&fields, "url") {
             kratos.locate(decoder, node);
         }
-        if let Some(node) = fields.get("ca") {
-            kratos.authority = pem(decoder, node, "CERTIFICATE").map(|(_, bytes)| bytes.into());
+        if fields.mentions("ca") {
+            kratos.authority = authority(decoder, &fields);
             if kratos.url.scheme() != "https" {
                 decoder.report.fault(fields.key_mark("ca"), "`ca` is for https, and `kratos.url` is not");
             }

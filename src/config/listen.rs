@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use url::Url;
 
-use crate::config::decode::{Decoder, items};
+use crate::config::decode::{Decoder, Fields, items};
 use crate::config::keys;
 use crate::config::node::{Kind, Mark, Node};
 use crate::config::units::Misread;
@@ -178,6 +178,11 @@ pub(crate) fn pem(decoder: &mut Decoder<'_>, node: &Node, kind: &str) -> Option<
         }
         Ok(bytes) => Some((path, bytes)),
     }
+}
+
+/// What `ca` says: the certificates of an authority that vouches for https.
+pub(crate) fn authority(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Box<[u8]>> {
+    fields.get("ca").and_then(|node| pem(decoder, node, "CERTIFICATE")).map(|(_, bytes)| bytes.into())
 }
 
 /// Whether there is such a section, and every certificate can be read.

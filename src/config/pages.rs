@@ -12,12 +12,7 @@ use crate::config::units::Misread;
 pub(crate) fn login(decoder: &mut Decoder<'_>, node: Option<&Node>, kratos: &Kratos) -> (String, Option<Mark>) {
     let default = format!("{}/self-service/login/browser", kratos.path_prefix);
     let Some(node) = node else { return (default, None) };
-    let node = if let Kind::Scalar(_) = node.kind {
-        Some(node)
-    } else {
-        decoder.fields(node, keys::LOGIN).and_then(|fields| decoder.required(&fields, "url"))
-    };
-    let Some(node) = node else { return (default, None) };
+    let Some((node, _)) = decoder.only_or(node, keys::LOGIN, "url") else { return (default, None) };
     match decoder.parsed(node, page_url) {
         Some(url) => (url, Some(node.mark)),
         None => (default, None),

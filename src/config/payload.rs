@@ -42,7 +42,13 @@ pub(crate) fn template(decoder: &mut Decoder<'_>, node: &Node) -> Option<Templat
                 (TemplateError::Hole { at, error, .. }, Some(offset)) => {
                     node.mark.right(offset + characters(&scalar.text, at + error.offset()))
                 }
-                (TemplateError::ControlCharacter | TemplateError::Name(_) | TemplateError::Unclosed, _)
+                (
+                    TemplateError::ControlCharacter
+                    | TemplateError::Cookie(_)
+                    | TemplateError::Name(_)
+                    | TemplateError::Unclosed,
+                    _,
+                )
                 | (TemplateError::Hole { .. }, None) => node.mark,
             };
             decoder.report.fault(mark, error.to_string());

@@ -4,12 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderValue, Method};
 
 use crate::config::decode::{Decoder, Fields, items};
-use crate::config::headers::{check_name, is_framing};
+use crate::config::headers::{is_framing, own_header};
 use crate::config::keys;
-use crate::config::listen::{pem, web_url};
+use crate::config::listen::{authority, web_url};
 use crate::config::node::{Kind, Mark, Node};
 use crate::config::payload;
 use crate::config::questions::{input, tuples};
@@ -212,13 +212,10 @@ fn authorizer(decoder: &mut Decoder<'_>, name: &str, node: &Node) -> Option<Auth
         }
     };
     let service = Arc::new(service?);
-    check_authorization(decoder, &fields, &service, &speaks);
+    if let Speaks::Http(letter) = &speaks {
+        letter.check_authorization(decoder, &fields, &service);
+    }
     Some(Authorizer { service, speaks })
-}
-
-fn check_authorization(decoder: &mut Decoder<'_>, fields: &Fields<'_>, service: &Service, speaks: &Speaks) {
-    let Speaks::Http(letter) = speaks else { return };
-    letter.check_authorization(decoder, fields, service);
 }
 
 fn enricher(decoder: &mut Decoder<'_>, name: &str, node: &Node) -> Option<Enricher> {
@@ -240,14 +237,13 @@ fn service(decoder: &mut Decoder<'_>, name: &str, fields: &Fields<'_>) -> Option
         Some(node) => Some(authorization(decoder, node)?),
         None => None,
     };
-    let authority = fields.get("ca").and_then(|node| pem(decoder, node, "CERTIFICATE"));
     Some(Service {
         name: name.into(),
         timeout,
         retries: u32::try_from(retries).unwrap_or_default(),
         ttl,
         authorization,
-        authority: authority.map(|(_, bytes)| bytes.into()),
+        authority: authority(decoder, fields),
     })
 }
 
@@ -262,12 +258,7 @@ pub(crate) fn authorization(decoder: &mut Decoder<'_>, node: &Node) -> Option<He
 
 /// The URL of a service, which may stand for the mapping that holds it.
 fn base_url(decoder: &mut Decoder<'_>, node: &Node) -> Option<String> {
-    let node = if let Kind::Scalar(_) = node.kind {
-        node
-    } else {
-        let fields = decoder.fields(node, keys::SERVICE_URL)?;
-        decoder.required(&fields, "url")?
-    };
+    let (node, _) = decoder.only_or(node, keys::SERVICE_URL, "url")?;
     let url = decoder.parsed(node, |text| {
         let url = web_url(text)?;
         if url.query().is_some() || url.fragment().is_some() || text.contains("${") {
@@ -358,14 +349,8 @@ impl Letter {
             check.call.headers = letter_headers(decoder, node);
         }
         for node in fields.get("pick").map(items).unwrap_or_default() {
-            let Some(spelling) = decoder.text(node) else { continue };
-            match HeaderName::try_from(spelling.as_str()) {
-                Ok(name) => {
-                    check_name(decoder, node.mark, &spelling, &name);
-                    check.pick.push((name, spelling.into()));
-                }
-                Err(_) => decoder.report.fault(node.mark, format!("`{spelling}` is not a header name")),
-            }
+            let Some((name, spelling)) = own_header(decoder, node) else { continue };
+            check.pick.push((name, spelling));
         }
         Some(check)
     }

@@ -41,7 +41,7 @@ pub(crate) fn shape(
         });
     }
     for node in fields.get("remove_response_headers").map(items).unwrap_or_default() {
-        let Some(name) = header_name(decoder, node) else { continue };
+        let Some(name) = decoder.header_name(node) else { continue };
         match not_for_answers(&name, rule.cors.is_some()) {
             Some(why) if name != SET_COOKIE => decoder.report.fault(node.mark, format!("`{name}` {why}")),
             Some(_) | None => rule.remove_response_headers.push(name),
@@ -52,12 +52,8 @@ pub(crate) fn shape(
     }
 }
 
-fn header_name(decoder: &mut Decoder<'_>, node: &Node) -> Option<HeaderName> {
-    decoder.parsed(node, |text| HeaderName::try_from(text).map_err(|_| Misread::new("is not a header name")))
-}
-
 fn remove_header(decoder: &mut Decoder<'_>, node: &Node, rule: &mut Rule) {
-    let Some(name) = header_name(decoder, node) else { return };
+    let Some(name) = decoder.header_name(node) else { return };
     if is_framing(&name) {
         decoder.report.fault(node.mark, format!("`{name}` belongs to the connection and is not for a rule to remove"));
         return;
@@ -153,13 +149,7 @@ fn may_begin(path: &PathPattern, prefix: &str) -> bool {
 
 /// Where a rule sends clients; a text is where to.
 pub(crate) fn redirect(decoder: &mut Decoder<'_>, node: &Node) -> Option<Redirect> {
-    let (to, fields) = match decoder.bare(node) {
-        Some(node) => (node, None),
-        None => {
-            let fields = decoder.fields(node, keys::REDIRECT)?;
-            (decoder.required(&fields, "to")?, Some(fields))
-        }
-    };
+    let (to, fields) = decoder.only_or(node, keys::REDIRECT, "to")?;
     let scalar = decoder.scalar(to)?;
     let mut redirect = match Redirect::parse(&scalar.text) {
         Ok(redirect) => redirect,

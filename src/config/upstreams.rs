@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::decode::{Decoder, items};
 use crate::config::keys;
-use crate::config::listen::{pem, web_url};
+use crate::config::listen::{authority, web_url};
 use crate::config::node::{Kind, Mark, Node};
 use crate::config::units::{Misread, nearest};
 use crate::decision::upstream::{Balance, Endpoint, EndpointScheme, HealthCheck, Timeouts, Upstream};
@@ -112,8 +112,8 @@ fn upstream(decoder: &mut Decoder<'_>, name: &str, node: &Node) -> Option<Upstre
         *setting = fields.get(key).and_then(|node| decoder.positive(node)).unwrap_or(*setting);
     }
     upstream.health_check = fields.get("health_check").and_then(|node| health_check(decoder, node));
-    if let Some(node) = fields.get("ca") {
-        upstream.authority = pem(decoder, node, "CERTIFICATE").map(|(_, bytes)| bytes.into());
+    if fields.mentions("ca") {
+        upstream.authority = authority(decoder, &fields);
         if !upstream.endpoints.is_empty()
             && !upstream.endpoints.iter().any(|endpoint| endpoint.scheme == EndpointScheme::Https)
         {

@@ -113,20 +113,21 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    pub const ALL: [Self; 9] = [
+        Self::EdDsa,
+        Self::Es256,
+        Self::Es384,
+        Self::Ps256,
+        Self::Ps384,
+        Self::Ps512,
+        Self::Rs256,
+        Self::Rs384,
+        Self::Rs512,
+    ];
+
     /// Reads the name that RFC 7518 gives it.
     pub fn parse(name: &str) -> Option<Self> {
-        let all = [
-            Self::EdDsa,
-            Self::Es256,
-            Self::Es384,
-            Self::Ps256,
-            Self::Ps384,
-            Self::Ps512,
-            Self::Rs256,
-            Self::Rs384,
-            Self::Rs512,
-        ];
-        all.into_iter().find(|algorithm| algorithm.as_str() == name)
+        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
     }
 
     pub fn as_str(self) -> &'static str {

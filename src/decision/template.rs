@@ -49,6 +49,8 @@ pub enum TemplateError {
     Name(String),
     #[error("the value has a control character, which no header may carry")]
     ControlCharacter,
+    #[error("no cookie's value may have `{0}` in it")]
+    Cookie(char),
     #[error("`${{` is not closed by a `}}`")]
     Unclosed,
 }
@@ -134,9 +136,17 @@ impl CookieTemplate {
     /// Parses the template of a cookie's value. Whether `name` is one, the caller has checked.
     ///
     /// # Errors
-    /// Where a hole does not compile.
+    /// Where a hole does not compile, or what is written would end the value.
     pub fn parse(name: &str, template: &str) -> Result<Self, TemplateError> {
-        Ok(Self { name: name.into(), value: Template::parse(template)? })
+        let value = Template::parse(template)?;
+        let written = value.parts().iter().filter_map(|part| match part {
+            Part::Text(text) => Some(&**text),
+            Part::Hole(_) => None,
+        });
+        match written.flat_map(str::chars).find(|c| !is_of_cookie(*c)) {
+            None => Ok(Self { name: name.into(), value }),
+            Some(odd) => Err(TemplateError::Cookie(odd)),
+        }
     }
 
     pub fn reads(&self) -> Reads {
@@ -146,9 +156,13 @@ impl CookieTemplate {
     /// The value, or nothing where a hole has none or a character would end it (RFC 6265).
     pub fn render(&self, scope: &Scope<'_>) -> Option<HeaderValue> {
         let value = self.value.render(scope)?;
-        let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\');
-        if value.bytes().all(is_plain) { HeaderValue::try_from(value).ok() } else { None }
+        if value.chars().all(is_of_cookie) { HeaderValue::try_from(value).ok() } else { None }
     }
+}
+
+/// Whether the value of a cookie may have it as it is (RFC 6265).
+fn is_of_cookie(c: char) -> bool {
+    c.is_ascii_graphic() && !matches!(c, '"' | ',' | ';' | '\\')
 }
 
 /// A value that no header may carry.

@@ -97,7 +97,7 @@ impl Decoder<'_> {
         let url = self.required(&fields, "url").and_then(|node| self.text(node));
         let mut headers = HeaderMap::new();
         for entry in fields.get("headers").and_then(|node| self.entries(node)).unwrap_or_default() {
-            let Some(name) = self.header_name(entry.mark, &entry.key) else { continue };
+            let Some(name) = self.key_header(entry.mark, &entry.key) else { continue };
             for node in items(&entry.value) {
                 let value = self.parsed(node, |text| {
                     HeaderValue::from_str(text).map_err(|_| Misread::new("is no value of a header"))
@@ -113,7 +113,7 @@ impl Decoder<'_> {
         Some((method?, url?, headers))
     }
 
-    fn header_name(&mut self, mark: Mark, text: &str) -> Option<HeaderName> {
+    fn key_header(&mut self, mark: Mark, text: &str) -> Option<HeaderName> {
         let name = HeaderName::try_from(text).ok();
         if name.is_none() {
             self.report.fault(mark, format!("`{text}` is no name of a header"));
@@ -197,7 +197,7 @@ impl Decoder<'_> {
         let status = fields.get("status").and_then(|node| self.count(node, 100..=599));
         expected.status = status.and_then(|status| u16::try_from(status).ok());
         for entry in fields.get("headers").and_then(|node| self.entries(node)).unwrap_or_default() {
-            if self.header_name(entry.mark, &entry.key).is_none() {
+            if self.key_header(entry.mark, &entry.key).is_none() {
                 continue;
             }
             let value = match entry.value.kind {

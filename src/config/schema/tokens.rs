@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{any_text, boolean, described, duration, header_name, list, object, or_bare, positive, text, word};
 use crate::config::keys;
+use crate::decision::authenticate::Algorithm;
 
 fn web_url() -> Value {
     text("^https?://[^/?#@\\s]+")
@@ -13,10 +14,7 @@ pub(super) fn authenticator() -> Value {
     let mut authenticator = object(keys::AUTHENTICATOR, &[], |key| match key {
         "jwt" => object(keys::JWT, &["jwks"], |key| match key {
             "jwks" => described("URLs or files.", list(&any_text(), 1)),
-            "algorithms" => list(
-                &json!({ "enum": ["EdDSA", "ES256", "ES384", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"] }),
-                1,
-            ),
+            "algorithms" => list(&json!({ "enum": Algorithm::ALL.map(Algorithm::as_str) }), 1),
             key => claim_key(key),
         }),
         "introspection" => object(keys::INTROSPECTION, &["url"], |key| match key {

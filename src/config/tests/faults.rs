@@ -59,6 +59,8 @@ faulty! {
         "rules: [{ id: a, redirect: { to: 'https://${request.host}', append_path: true } }]\nkratos: http://k" => "1:15" "rules[0].id" "where it is already";
         "rules: [{ id: a, cookies: { 'a b': c } }]" => "1:29" "rules[0].cookies.a b" "no name of a cookie";
         "rules: [{ id: a, cookies: { ory_kratos_session: c } }]\nkratos: http://k" => "1:29" "rules[0].cookies.ory_kratos_session" "session cookie";
+        "rules: [{ id: a, cookies: { a: 'b;c' } }]" => "1:32" "rules[0].cookies.a" "no cookie's value may have `;`";
+        "authenticators: { a: { jwt: { jwks: http://k, audience: ['${EMPTY}'] } } }" => "1:58" "authenticators.a.jwt.audience[0]" "is empty";
         "rules: [{ id: a, cookies: { a: '${x}' } }]" => "1:32" "rules[0].cookies.a" "unknown name";
         "rules: [{ id: a, response_headers: { Set-Cookie: c } }]" => "1:38" "rules[0].response_headers.Set-Cookie" "several times";
         "rules: [{ id: a, response_headers: { Connection: c } }]" => "1:38" "rules[0].response_headers.Connection" "belongs to the connection";
