@@ -216,13 +216,12 @@ impl<'i, 'r> Inquiry<'i, 'r> {
     }
 
     async fn resolve(&self, presented: &Presented<'_, '_>, within: Option<Duration>) -> Resolved {
+        let within = [within, self.rule.checked_within()].into_iter().flatten().min();
         match (self.who, presented) {
             (WhoAsks::Parties(parties), Presented::Session(credentials)) => {
-                let within = [within, self.rule.checked_within()].into_iter().flatten().min();
                 parties.sessions.resolve(credentials, within, self.rule.reads_facts()).await
             }
             (WhoAsks::Parties(parties), Presented::Token { token, issuer }) => {
-                let within = [within, self.rule.checked_within()].into_iter().flatten().min();
                 parties.tokens.resolve(issuer, token, within).await.into()
             }
             (WhoAsks::Supposed(supposed), _) => Answer::fresh(supposed.caller.clone()).into(),
@@ -257,9 +256,9 @@ impl<'i, 'r> Inquiry<'i, 'r> {
                             None => return (Decision::Refuse(Refusal::Undecided), Some(question.service)),
                         },
                     };
-                    let lets_pass = evidence.hear(self.rule, &reply);
-                    if let (WhoAsks::Parties(parties), true) = (self.who, lets_pass) {
-                        parties.services.keep(&question, &reply);
+                    let heard = evidence.hear(self.rule, &reply);
+                    if let WhoAsks::Parties(parties) = self.who {
+                        parties.services.note(&question, &reply, heard);
                     }
                     if within.is_some() {
                         evidence.settle();

@@ -48,6 +48,8 @@ pub mod decision;
 
 pub mod telemetry;
 
+mod hashing;
+
 pub mod services;
 
 pub mod sessions;

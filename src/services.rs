@@ -1,35 +1,33 @@
 //! Others who are asked while a request is decided: bounded in time and size, cached where they let pass.
 
-mod cache;
+pub(crate) mod answers;
 pub(crate) mod circuit;
 pub(crate) mod client;
 pub(crate) mod flights;
-pub(crate) mod horizon;
+mod horizon;
 pub(crate) mod json;
+pub(crate) mod peer;
 pub(crate) mod roster;
-pub(crate) mod warnings;
+#[cfg(test)]
+mod tests;
+mod warnings;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cel::Value;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
-use tokio::sync::Semaphore;
 
-use crate::decision::call::{Question, Reply, Said, Service};
+use crate::decision::call::{Heard, Question, Reply, Said, Service};
 use crate::decision::policy::Policy;
-use crate::services::cache::{Cache, Key};
-use crate::services::circuit::Circuit;
-use crate::services::client::{Unanswered, client, send};
+use crate::services::answers::{Answers, Key};
+use crate::services::client::{Unanswered, send};
 use crate::services::flights::Flights;
+use crate::services::peer::{Peer, Unasked};
 use crate::services::roster::Roster;
-use crate::services::warnings::Warnings;
 use crate::telemetry::{Asked, Metrics};
 
-/// So many questions may be on their way to one service at once; the others wait, within their time.
-const MAX_AT_ONCE: usize = 256;
 /// How long is waited before a question is asked again.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -41,34 +39,22 @@ pub struct Services {
 
 struct Shared {
     known: Roster<Known>,
-    cache: Cache,
+    answers: Answers<Said>,
     /// Questions on their way whose answers may be shared, for they may be cached.
     on_their_way: Arc<Flights<Key, Reply>>,
-    generations: AtomicU64,
     metrics: Arc<Metrics>,
 }
 
 /// What is known of one service.
 struct Known {
     service: Arc<Service>,
-    /// Absent where its certificates cannot be read: then it cannot be asked.
-    client: Option<reqwest::Client>,
-    circuit: Circuit,
-    slots: Semaphore,
-    warnings: Warnings,
-    /// Of its settings: answers to others do not count.
-    generation: u64,
+    peer: Peer,
 }
 
 impl Services {
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        let shared = Shared {
-            known: Roster::default(),
-            cache: Cache::new(),
-            on_their_way: Arc::default(),
-            generations: AtomicU64::new(0),
-            metrics,
-        };
+        let shared =
+            Shared { known: Roster::default(), answers: Answers::default(), on_their_way: Arc::default(), metrics };
         Self { shared: Arc::new(shared) }
     }
 
@@ -76,13 +62,13 @@ impl Services {
     pub fn prepare(&self, policy: &Policy) {
         let services = policy.rules.iter().flat_map(|rule| rule.services()).map(|service| (&*service.name, service));
         let is_same = |known: &Known, service: &&Arc<Service>| *known.service == ***service;
-        let names = self.shared.known.replace(services, is_same, |service| self.shared.meet(service));
+        let names = self.shared.known.replace(services, is_same, |service| Known::meet(service));
         self.shared.metrics.services(&names);
     }
 
     /// No answer to what was asked until now counts from here on.
     pub fn forget(&self) {
-        self.shared.cache.forget();
+        self.shared.answers.forget();
     }
 
     /// Asks a service, or takes an answer that is younger than `within`. Never fails: silence is a reply.
@@ -96,30 +82,35 @@ impl Services {
         if ttl.is_zero() {
             return shared.ask(&known, question).await;
         }
-        let key = shared.cache.key(question, known.generation);
-        if let Some(said) = shared.cache.get(key, ttl, within) {
+        let key = shared.key(&known, question);
+        if let Some((said, age)) = shared.answers.get(key, ttl, within) {
             shared.metrics.service_asked(&known.service.name, Asked::Cached, Duration::ZERO);
-            return Reply::Said(said);
-        }
-        // Whoever needs a new answer must not take one to a question that was asked before.
-        if within.is_some() {
-            return shared.ask(&known, question).await;
+            return Reply::Said(Said { age, ..said });
         }
         let asked = {
             let (shared, question) = (Arc::clone(shared), question.clone());
             async move { shared.ask(&known, &question).await }
         };
-        shared.on_their_way.share(key, asked).await.unwrap_or(Reply::Silence)
+        // Whoever needs a new answer must not take one to a question that was asked before.
+        let oldest = within.map_or(ttl, |within| within.min(ttl));
+        shared.on_their_way.share(key, oldest, asked).await.unwrap_or(Reply::Silence)
     }
 
-    /// Keeps an answer that lets pass. No other is ever kept.
-    pub fn keep(&self, question: &Question, reply: &Reply) {
-        if let (Reply::Said(said), false) = (reply, question.service.ttl.is_zero())
-            && said.age.is_zero()
-            && let Some(known) = self.shared.known(&question.service)
-        {
-            let key = self.shared.cache.key(question, known.generation);
-            self.shared.cache.keep(key, said.clone(), said.asked_at);
+    /// Notes what became of a reply. Only those are kept that let pass; a no ends what was kept before.
+    pub fn note(&self, question: &Question, reply: &Reply, heard: Heard) {
+        let Reply::Said(said) = reply else { return };
+        if question.service.ttl.is_zero() || !said.age.is_zero() {
+            return;
+        }
+        let Some(known) = self.shared.known(&question.service) else { return };
+        let key = self.shared.key(&known, question);
+        match heard {
+            Heard::Yes => {
+                let headers = said.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
+                self.shared.answers.keep(key, said.clone(), said.length + headers, said.asked_at);
+            }
+            Heard::No => self.shared.answers.refuse(key),
+            Heard::Nothing => {}
         }
     }
 }
@@ -140,9 +131,9 @@ enum Found {
     Unasked,
 }
 
-impl NoAnswer {
-    fn unasked(cause: &str) -> Self {
-        Self { cause: cause.to_owned(), service: Found::Unasked }
+impl From<Unasked> for NoAnswer {
+    fn from(unasked: Unasked) -> Self {
+        Self { cause: unasked.to_string(), service: Found::Unasked }
     }
 }
 
@@ -157,23 +148,35 @@ impl From<Unanswered> for NoAnswer {
     }
 }
 
+impl Known {
+    fn meet(service: &Arc<Service>) -> Self {
+        Self { service: Arc::clone(service), peer: Peer::new(&service.name, service.authority.as_deref()) }
+    }
+}
+
 impl Shared {
     fn known(&self, service: &Arc<Service>) -> Option<Arc<Known>> {
         let is_same = |known: &Known| Arc::ptr_eq(&known.service, service) || known.service == *service;
         self.known.get(&service.name, is_same)
     }
 
-    fn meet(&self, service: &Arc<Service>) -> Known {
-        let client = client(service.authority.as_deref());
-        let client = client.inspect_err(|error| tracing::error!(service = &*service.name, %error, "Cannot be asked"));
-        Known {
-            service: Arc::clone(service),
-            client: client.ok(),
-            circuit: Circuit::default(),
-            slots: Semaphore::new(MAX_AT_ONCE),
-            warnings: Warnings::default(),
-            generation: self.generations.fetch_add(1, Ordering::Relaxed),
-        }
+    /// Everything that decides about an answer.
+    fn key(&self, known: &Known, question: &Question) -> Key {
+        self.answers.key(|parts| {
+            parts.add(&*question.service.name);
+            parts.add_number(known.peer.generation);
+            parts.add(question.method.as_str());
+            parts.add(&question.url);
+            // That there is none is something else than an empty one.
+            for text in [&question.body, &question.caller] {
+                parts.add_number(u64::from(text.is_some()));
+                parts.add(text.as_deref().unwrap_or_default());
+            }
+            for (name, value) in &question.headers {
+                parts.add(name);
+                parts.add(value);
+            }
+        })
     }
 
     /// Asks, and after a failure as often again as the service's settings say.
@@ -181,23 +184,23 @@ impl Shared {
         let service = &known.service;
         let began = Instant::now();
         for attempt in 0..=service.retries {
-            if !known.circuit.admits(Instant::now()) {
+            if !known.peer.circuit.admits(Instant::now()) {
                 self.metrics.service_asked(&service.name, Asked::NotAsked, began.elapsed());
                 return Reply::Silence;
             }
             match self.attempt(known, question).await {
                 Ok(said) => {
-                    known.circuit.succeeded();
+                    known.peer.circuit.succeeded();
                     self.metrics.service_asked(&service.name, Asked::Answered, began.elapsed());
                     return Reply::Said(said);
                 }
                 Err(NoAnswer { cause, service: found }) => {
                     match found {
-                        Found::Away => known.circuit.failed(Instant::now()),
-                        Found::There => known.circuit.succeeded(),
+                        Found::Away => known.peer.circuit.failed(Instant::now()),
+                        Found::There => known.peer.circuit.succeeded(),
                         Found::Unasked => {}
                     }
-                    if let Some(withheld) = known.warnings.take(Instant::now()) {
+                    if let Some(withheld) = known.peer.warnings.take(Instant::now()) {
                         let service = &*service.name;
                         tracing::warn!(service, %cause, attempt, withheld, "A service that decides cannot be asked");
                     }
@@ -213,9 +216,8 @@ impl Shared {
 
     async fn attempt(&self, known: &Known, question: &Question) -> Result<Said, NoAnswer> {
         let timeout = known.service.timeout;
-        let client = known.client.as_ref().ok_or_else(|| NoAnswer::unasked("its certificates cannot be read"))?;
-        let slot = tokio::time::timeout(timeout, known.slots.acquire()).await;
-        let Ok(Ok(_slot)) = slot else { return Err(NoAnswer::unasked("too many questions are on their way to it")) };
+        let client = known.peer.client()?;
+        let _slot = known.peer.slot(timeout).await?;
         let asked_at = Instant::now();
         let mut request = client.request(question.method.clone(), &question.url);
         for (name, value) in &question.headers {

@@ -94,7 +94,7 @@ impl Sessions {
             circuit: Circuit::default(),
             flights: Arc::default(),
             metrics,
-            prints: Fingerprints::new(),
+            prints: Fingerprints::default(),
             slots: Slots::default(),
             whoami: Whoami::new(&settings)?,
             settings: ArcSwap::from_pointee(settings),

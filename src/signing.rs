@@ -2,7 +2,6 @@
 
 pub mod keys;
 
-use std::hash::Hasher as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -11,10 +10,10 @@ use http::HeaderValue;
 use jsonwebtoken::Header;
 use moka::sync::Cache;
 use serde_json::{Map, Value, json};
-use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use uuid::Uuid;
 
 use crate::decision::id_token::Assertion;
+use crate::hashing::KeyedHash;
 use crate::signing::keys::SigningKey;
 
 /// The most that all tokens which are kept may weigh, in bytes, about. Signing with RSA takes a millisecond.
@@ -44,7 +43,7 @@ pub struct Signer {
 struct Shared {
     settings: ArcSwap<Settings>,
     tokens: Cache<u128, (HeaderValue, SystemTime)>,
-    hash_key: (u64, u64),
+    hash: KeyedHash,
 }
 
 impl Signer {
@@ -52,7 +51,7 @@ impl Signer {
         let shared = Shared {
             settings: ArcSwap::from_pointee(settings),
             tokens: Cache::builder().max_capacity(CAPACITY).weigher(weight).time_to_live(LONGEST_KEPT).build(),
-            hash_key: (rand::random(), rand::random()),
+            hash: KeyedHash::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -92,23 +91,19 @@ impl Signer {
         Some(value)
     }
 
-    /// Each part goes in with its length: all that the token says and who signs it.
+    /// All that the token says and who signs it.
     fn print(&self, issuer: &str, key: &SigningKey, assertion: &Assertion) -> u128 {
-        let mut hasher = SipHasher13::new_with_keys(self.shared.hash_key.0, self.shared.hash_key.1);
-        let mut part = |bytes: &[u8]| {
-            hasher.write_u64(bytes.len() as u64);
-            hasher.write(bytes);
-        };
-        for text in [issuer, key.id(), &assertion.subject, &assertion.claims, assertion.prefix] {
-            part(text.as_bytes());
-        }
-        for audience in &*assertion.audience {
-            part(audience.as_bytes());
-        }
-        part(&assertion.ttl.as_millis().to_be_bytes());
-        let end = assertion.ends_at.and_then(|end| end.duration_since(SystemTime::UNIX_EPOCH).ok());
-        part(&end.unwrap_or_default().as_secs().to_be_bytes());
-        hasher.finish128().as_u128()
+        self.shared.hash.of(|parts| {
+            for text in [issuer, key.id(), &assertion.subject, &assertion.claims, assertion.prefix] {
+                parts.add(text);
+            }
+            for audience in &*assertion.audience {
+                parts.add(audience.as_bytes());
+            }
+            parts.add(assertion.ttl.as_millis().to_be_bytes());
+            let end = assertion.ends_at.and_then(|end| end.duration_since(SystemTime::UNIX_EPOCH).ok());
+            parts.add_number(end.unwrap_or_default().as_secs());
+        })
     }
 }
 

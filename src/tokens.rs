@@ -9,26 +9,18 @@ pub(crate) mod jwt;
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
-
-use tokio::sync::Semaphore;
 
 use crate::decision::authenticate::{Authenticator, Introspection, Issuer, Jwt, Verification};
 use crate::decision::policy::Policy;
 use crate::decision::session::{Answer, Caller, Outage};
 use crate::decision::token::Token;
-use crate::services::circuit::Circuit;
-use crate::services::client::client;
+use crate::services::peer::Peer;
 use crate::services::roster::Roster;
-use crate::services::warnings::Warnings;
 use crate::telemetry::{Metrics, TokenCheck};
 use crate::tokens::introspection::Introspections;
 use crate::tokens::jwks::{Need, Source};
 use crate::tokens::jwt::{Invalid, head, verify};
-
-/// So many questions may be on their way to one issuer at once; the others wait, within their time.
-const MAX_AT_ONCE: usize = 256;
 
 /// The issuers of tokens, and what is known of their keys and tokens. A clone is the same.
 #[derive(Clone)]
@@ -39,21 +31,14 @@ pub struct Tokens {
 struct Shared {
     known: Roster<Known>,
     introspections: Introspections,
-    generations: AtomicU64,
     metrics: Arc<Metrics>,
 }
 
 /// What is known of one issuer.
 pub(crate) struct Known {
     pub(crate) issuer: Arc<Issuer>,
-    /// Absent where its certificates cannot be read: then it cannot be asked.
-    pub(crate) client: Option<reqwest::Client>,
+    pub(crate) peer: Peer,
     sources: Vec<Arc<Source>>,
-    pub(crate) circuit: Circuit,
-    pub(crate) slots: Semaphore,
-    warnings: Warnings,
-    /// Of its settings: answers to others do not count.
-    pub(crate) generation: u64,
 }
 
 /// What became of a token.
@@ -67,12 +52,7 @@ pub(crate) enum Checked {
 
 impl Tokens {
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        let shared = Shared {
-            known: Roster::default(),
-            introspections: Introspections::default(),
-            generations: AtomicU64::new(0),
-            metrics,
-        };
+        let shared = Shared { known: Roster::default(), introspections: Introspections::default(), metrics };
         Self { shared: Arc::new(shared) }
     }
 
@@ -81,7 +61,7 @@ impl Tokens {
         let issuers = policy.rules.iter().flat_map(|rule| &rule.authenticate).filter_map(Authenticator::issuer);
         let issuers = issuers.map(|issuer| (&*issuer.name, issuer));
         let is_same = |known: &Known, issuer: &&Arc<Issuer>| *known.issuer == ***issuer;
-        let names = self.shared.known.replace(issuers, is_same, |issuer| self.shared.meet(issuer));
+        let names = self.shared.known.replace(issuers, is_same, |issuer| Known::meet(issuer));
         self.shared.metrics.issuers(&names);
     }
 
@@ -114,7 +94,7 @@ impl Tokens {
                 (TokenCheck::Invalid, Answer::fresh(Caller::Rejected))
             }
             Checked::Unknown(cause) => {
-                if let Some(withheld) = known.warnings.take(Instant::now()) {
+                if let Some(withheld) = known.peer.warnings.take(Instant::now()) {
                     tracing::warn!(issuer = name, %cause, withheld, "Tokens cannot be checked");
                 }
                 (TokenCheck::Unavailable, Answer::fresh(Caller::Unknown(Outage::Issuer)))
@@ -135,36 +115,28 @@ impl Shared {
         let is_same = |known: &Known| Arc::ptr_eq(&known.issuer, issuer) || known.issuer == *issuer;
         self.known.get(&issuer.name, is_same)
     }
+}
 
-    fn meet(&self, issuer: &Arc<Issuer>) -> Known {
+impl Known {
+    fn meet(issuer: &Arc<Issuer>) -> Self {
         let (sources, authority) = match &issuer.verification {
             Verification::Introspection(Introspection { authority, .. }) => (Vec::new(), authority),
             Verification::Jwt(Jwt { jwks, authority, .. }) => {
                 (jwks.iter().map(|source| Arc::new(Source::new(source))).collect(), authority)
             }
         };
-        let client = client(authority.as_deref());
-        let client = client.inspect_err(|error| tracing::error!(issuer = &*issuer.name, %error, "Cannot be asked"));
-        let generation = self.generations.fetch_add(1, Ordering::Relaxed);
-        Known {
-            issuer: Arc::clone(issuer),
-            client: client.ok(),
-            sources,
-            circuit: Circuit::default(),
-            slots: Semaphore::new(MAX_AT_ONCE),
-            warnings: Warnings::default(),
-            generation,
-        }
+        Self { issuer: Arc::clone(issuer), peer: Peer::new(&issuer.name, authority.as_deref()), sources }
     }
-}
 
-impl Known {
     async fn check(&self, jwt: &Jwt, token: &[u8]) -> Checked {
         let (head, algorithm) = match head(token, jwt) {
             Ok(head) => head,
             Err(why) => return Checked::Invalid(why.to_string()),
         };
-        let Some(client) = &self.client else { return Checked::Unknown("its certificates cannot be read".to_owned()) };
+        let client = match self.peer.client() {
+            Ok(client) => client,
+            Err(unasked) => return Checked::Unknown(unasked.to_string()),
+        };
         for need in [Need::Usual, Need::Newer] {
             let mut keys = Vec::new();
             for source in &self.sources {

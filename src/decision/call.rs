@@ -165,6 +165,16 @@ impl Meaning {
     }
 }
 
+/// What a reply was to a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Heard {
+    /// It lets pass.
+    Yes,
+    No,
+    /// It is no answer, or one that nothing can be made of.
+    Nothing,
+}
+
 /// What an answer means.
 #[derive(Debug)]
 pub enum Judgement {

@@ -7,7 +7,7 @@ use cel::Value;
 use http::header::{AUTHORIZATION, COOKIE};
 
 use crate::decision::authenticate::Authenticator;
-use crate::decision::call::{Enrichment, Judgement, Question, Reply};
+use crate::decision::call::{Enrichment, Heard, Judgement, Question, Reply};
 use crate::decision::edits::{Stamp, Stamps, Surface};
 use crate::decision::expression::{Reads, Scope, Told};
 use crate::decision::policy::Policy;
@@ -131,30 +131,36 @@ impl Evidence {
         self.age = Duration::ZERO;
     }
 
-    /// Takes the reply to what [`decide`] asked last; whether it lets pass, so that it may be kept.
-    pub fn hear(&mut self, rule: &Rule, reply: &Reply) -> bool {
-        let mut is_answer = matches!(reply, Reply::Said(said) if said.status.is_success());
+    /// Takes the reply to what [`decide`] asked last, and says what it was.
+    pub fn hear(&mut self, rule: &Rule, reply: &Reply) -> Heard {
+        if let Reply::Said(said) = reply {
+            self.age = self.age.max(said.age);
+        }
         if let Some(enrichment) = rule.enrich.get(self.told.len()) {
-            is_answer = Enrichment::read(reply).is_some();
-            match Enrichment::read(reply) {
+            let told = Enrichment::read(reply);
+            match told {
                 Some(value) => self.note(rule, value.clone()),
                 None if enrichment.required => self.ending = Some(Refusal::Undecided),
                 None => self.note(rule, Value::Null),
             }
-        } else if let Some(check) = rule.authorize.get(self.agreed) {
-            match check.judge(reply) {
-                Judgement::Agrees(picked) => {
-                    self.agreed += 1;
-                    self.picked.extend(picked);
-                }
-                Judgement::Refuses => self.ending = Some(Refusal::Forbidden),
-                Judgement::Unclear => self.ending = Some(Refusal::Undecided),
+            return if told.is_some() { Heard::Yes } else { Heard::Nothing };
+        }
+        let Some(check) = rule.authorize.get(self.agreed) else { return Heard::Nothing };
+        match check.judge(reply) {
+            Judgement::Agrees(picked) => {
+                self.agreed += 1;
+                self.picked.extend(picked);
+                Heard::Yes
+            }
+            Judgement::Refuses => {
+                self.ending = Some(Refusal::Forbidden);
+                Heard::No
+            }
+            Judgement::Unclear => {
+                self.ending = Some(Refusal::Undecided);
+                Heard::Nothing
             }
         }
-        if let Reply::Said(said) = reply {
-            self.age = self.age.max(said.age);
-        }
-        self.ending.is_none() && is_answer
     }
 
     fn note(&mut self, rule: &Rule, value: Value) {

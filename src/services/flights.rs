@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -48,37 +48,20 @@ where
     K: Copy + Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// The answer to `question`, or to an equal one that is on its way; nothing where it came to a bad end.
+    /// The answer to `question`, or to an equal one that is on its way for `max_age` at most; nothing where it came to a
+    /// bad end.
     ///
     /// It is asked in a task of its own: that the one who began it is gone strands nobody.
     pub(crate) async fn share(
         self: &Arc<Self>,
         key: K,
-        question: impl Future<Output = V> + Send + 'static,
-    ) -> Option<V> {
-        self.join(key, None, question).await
-    }
-
-    /// The same, but of those on their way only a question that began at `not_before` or later will do.
-    pub(crate) async fn share_since(
-        self: &Arc<Self>,
-        key: K,
-        not_before: Instant,
-        question: impl Future<Output = V> + Send + 'static,
-    ) -> Option<V> {
-        self.join(key, Some(not_before), question).await
-    }
-
-    async fn join(
-        self: &Arc<Self>,
-        key: K,
-        not_before: Option<Instant>,
+        max_age: Duration,
         question: impl Future<Output = V> + Send + 'static,
     ) -> Option<V> {
         let mut receiver = {
             let mut running = self.running.lock();
-            let is_new = |flight: &&Flight<V>| not_before.is_none_or(|earliest| flight.began_at >= earliest);
-            match running.get(&key).filter(is_new) {
+            let is_young = |flight: &&Flight<V>| flight.began_at.elapsed() <= max_age;
+            match running.get(&key).filter(is_young) {
                 Some(flight) => flight.answer.clone(),
                 None => {
                     let (sender, answer) = watch::channel(None);
@@ -104,20 +87,22 @@ mod tests {
 
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(10);
+
     #[tokio::test]
     async fn one_question_answers_all_who_ask_meanwhile() {
         let flights = Arc::new(Flights::<u8, u8>::default());
         let (sender, receiver) = oneshot::channel();
-        let first = flights.share(1, async { receiver.await.unwrap() });
+        let first = flights.share(1, LONG, async { receiver.await.unwrap() });
         tokio::pin!(first);
         assert!(futures_util::poll!(&mut first).is_pending());
-        let second = flights.share(1, async { 9 });
+        let second = flights.share(1, LONG, async { 9 });
         tokio::pin!(second);
         assert!(futures_util::poll!(&mut second).is_pending());
-        assert_eq!(flights.share(2, async { 9 }).await, Some(9));
+        assert_eq!(flights.share(2, LONG, async { 9 }).await, Some(9));
         sender.send(7).unwrap();
         assert_eq!((first.await, second.await), (Some(7), Some(7)));
-        assert_eq!(flights.share(1, async { 8 }).await, Some(8), "from here on it is another question");
+        assert_eq!(flights.share(1, LONG, async { 8 }).await, Some(8), "from here on it is another question");
     }
 
     #[tokio::test]
@@ -125,25 +110,24 @@ mod tests {
         let flights = Arc::new(Flights::<u8, u8>::default());
         let (sender, receiver) = oneshot::channel::<u8>();
         drop(sender);
-        assert_eq!(flights.share(1, async { receiver.await.unwrap() }).await, None);
-        assert_eq!(flights.share(1, async { 8 }).await, Some(8));
+        assert_eq!(flights.share(1, LONG, async { receiver.await.unwrap() }).await, None);
+        assert_eq!(flights.share(1, LONG, async { 8 }).await, Some(8));
     }
 
     #[tokio::test]
     async fn who_needs_a_newer_answer_joins_no_older_question() {
         let flights = Arc::new(Flights::<u8, u8>::default());
         let (sender, receiver) = oneshot::channel();
-        let first = flights.share(1, async { receiver.await.unwrap() });
+        let first = flights.share(1, LONG, async { receiver.await.unwrap() });
         tokio::pin!(first);
         assert!(futures_util::poll!(&mut first).is_pending());
         let (newer_sender, newer_receiver) = oneshot::channel();
-        let since = Instant::now();
-        let newer = flights.share_since(1, since, async { newer_receiver.await.unwrap() });
+        let newer = flights.share(1, Duration::ZERO, async { newer_receiver.await.unwrap() });
         tokio::pin!(newer);
         assert!(futures_util::poll!(&mut newer).is_pending());
         sender.send(7).unwrap();
         assert_eq!(first.await, Some(7));
-        let joined = flights.share_since(1, since, async { 9 });
+        let joined = flights.share(1, LONG, async { 9 });
         tokio::pin!(joined);
         assert!(futures_util::poll!(&mut joined).is_pending(), "the end of the older one does not end the newer one");
         newer_sender.send(8).unwrap();

@@ -1,57 +1,29 @@
 //! Opaque tokens: whoever issued one is asked about it (RFC 7662), and only a yes is kept.
 
-use std::hash::Hasher as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::StatusCode;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use moka::sync::Cache;
 use serde_json::Value;
-use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use url::form_urlencoded;
 
-use crate::decision::authenticate::Introspection;
-use crate::decision::authenticate::Verification;
+use crate::decision::authenticate::{Introspection, Verification};
 use crate::decision::token::Token;
+use crate::services::answers::{Answers, Key};
 use crate::services::client::send;
 use crate::services::flights::Flights;
-use crate::services::horizon::Horizon;
+use crate::services::peer::Unasked;
 use crate::tokens::claims::{self, Conditions};
 use crate::tokens::document;
 use crate::tokens::jwt::LONGEST;
 use crate::tokens::{Checked, Known};
 
-/// The most that all tokens together may weigh, in bytes of the answers about them, about.
-const CAPACITY: u64 = 64 * 1024 * 1024;
-/// What a byte of an answer weighs once it is read, and what an answer weighs besides.
-const UNFOLDED: u32 = 8;
-const OVERHEAD: u32 = 512;
-/// No answer is good for longer, whatever its `ttl`.
-const LONGEST_KEPT: Duration = Duration::from_secs(24 * 3600);
-
-/// So many answers with a no are remembered, for as long as an older question may still be on its way.
-const MOST_REFUSED: u64 = 10_000;
-const LONGEST_QUESTION: Duration = Duration::from_secs(300);
-
-/// Hash of a token and of the settings that it was judged by.
-type Key = u128;
-
-/// What was asked about tokens, and is being asked.
+/// What was said about tokens, and is being asked.
+#[derive(Default)]
 pub(crate) struct Introspections {
-    good: Cache<Key, Kept>,
-    /// When it was last answered with a no: no yes is kept to what was asked before.
-    refused: Cache<Key, Instant>,
-    flights: Arc<Flights<Key, Result<Kept, Refused>>>,
-    hash_key: (u64, u64),
-    horizon: Horizon,
-}
-
-#[derive(Clone)]
-struct Kept {
-    token: Arc<Token>,
-    weight: u32,
-    asked_at: Instant,
+    answers: Arc<Answers<Arc<Token>>>,
+    flights: Arc<Flights<Key, Result<Arc<Token>, Refused>>>,
 }
 
 #[derive(Clone)]
@@ -60,20 +32,17 @@ enum Refused {
     Unknown(String),
 }
 
-impl Default for Introspections {
-    fn default() -> Self {
-        Self {
-            good: Cache::builder()
-                .max_capacity(CAPACITY)
-                .weigher(|_, kept: &Kept| kept.weight)
-                .time_to_live(LONGEST_KEPT)
-                .build(),
-            refused: Cache::builder().max_capacity(MOST_REFUSED).time_to_live(LONGEST_QUESTION).build(),
-            flights: Arc::default(),
-            hash_key: (rand::random(), rand::random()),
-            horizon: Horizon::default(),
-        }
+impl From<Unasked> for Refused {
+    fn from(unasked: Unasked) -> Self {
+        Self::Unknown(unasked.to_string())
     }
+}
+
+/// A token that is good, the length of the answer that said so, and when it was asked for.
+struct Introspected {
+    token: Arc<Token>,
+    length: usize,
+    asked_at: Instant,
 }
 
 impl Introspections {
@@ -87,83 +56,58 @@ impl Introspections {
         if token.len() > LONGEST {
             return Checked::Invalid("it is too long".to_owned());
         }
-        let key = self.key(known.generation, token);
-        if let Some(kept) = self.good.get(&key) {
-            let age = kept.asked_at.elapsed();
-            let is_over = kept.token.expires_at.is_some_and(|end| end <= SystemTime::now());
-            if age < settings.ttl
-                && !self.horizon.hides(kept.asked_at)
-                && within.is_none_or(|within| age < within)
-                && !is_over
-            {
-                return Checked::Good(kept.token, age);
-            }
+        let key = self.answers.key(|parts| {
+            parts.add_number(known.peer.generation);
+            parts.add(token);
+        });
+        let ttl = settings.ttl;
+        let is_over = |token: &Token| token.expires_at.is_some_and(|end| end <= SystemTime::now());
+        if let Some((token, age)) = self.answers.get(key, ttl, within).filter(|(token, _)| !is_over(token)) {
+            return Checked::Good(token, age);
         }
         let question = {
-            let (known, token) = (Arc::clone(known), token.to_vec());
-            let (good, refused) = (self.good.clone(), self.refused.clone());
+            let (known, token, answers) = (Arc::clone(known), token.to_vec(), Arc::clone(&self.answers));
             async move {
-                let answer = ask(&known, &token).await;
-                if let Err(Refused::Invalid(_)) = &answer {
-                    refused.insert(key, Instant::now());
-                    good.invalidate(&key);
+                let introspected = ask(&known, &token).await;
+                match &introspected {
+                    Ok(Introspected { token, length, asked_at }) if !ttl.is_zero() => {
+                        answers.keep(key, Arc::clone(token), *length, *asked_at);
+                    }
+                    Err(Refused::Invalid(_)) => answers.refuse(key),
+                    Ok(_) | Err(Refused::Unknown(_)) => {}
                 }
-                answer
+                introspected.map(|introspected| introspected.token)
             }
         };
         // Whoever needs a new answer must not take one to a question that was asked before.
-        let oldest = within.map_or(settings.ttl, |within| within.min(settings.ttl));
-        let now = Instant::now();
-        let shared = self.flights.share_since(key, now.checked_sub(oldest).unwrap_or(now), question).await;
-        let answer = shared.unwrap_or_else(|| Err(Refused::Unknown("the question came to a bad end".to_owned())));
-        match answer {
-            Ok(kept) => {
-                self.keep(key, &kept, settings.ttl);
-                Checked::Good(kept.token, Duration::ZERO)
-            }
-            Err(Refused::Invalid(why)) => Checked::Invalid(why),
-            Err(Refused::Unknown(cause)) => Checked::Unknown(cause),
-        }
-    }
-
-    /// Keeps a yes, unless the answer to a later question is known.
-    fn keep(&self, key: Key, kept: &Kept, ttl: Duration) {
-        if ttl.is_zero() || self.good.get(&key).is_some_and(|newer| newer.asked_at > kept.asked_at) {
-            return;
-        }
-        self.good.insert(key, kept.clone());
-        // Looked at last: a no that is noted later takes the yes away itself.
-        if self.refused.get(&key).is_some_and(|refused_at| refused_at > kept.asked_at) {
-            self.good.invalidate(&key);
+        let oldest = within.map_or(ttl, |within| within.min(ttl));
+        match self.flights.share(key, oldest, question).await {
+            Some(Ok(token)) => Checked::Good(token, Duration::ZERO),
+            Some(Err(Refused::Invalid(why))) => Checked::Invalid(why),
+            Some(Err(Refused::Unknown(cause))) => Checked::Unknown(cause),
+            None => Checked::Unknown("the question came to a bad end".to_owned()),
         }
     }
 
     /// All that was kept, and all that was asked until now.
     pub(crate) fn forget(&self) {
-        self.horizon.forget();
-        self.good.invalidate_all();
-    }
-
-    fn key(&self, generation: u64, token: &[u8]) -> Key {
-        let mut hasher = SipHasher13::new_with_keys(self.hash_key.0, self.hash_key.1);
-        hasher.write_u64(generation);
-        hasher.write_u64(self.horizon.mark());
-        hasher.write(token);
-        hasher.finish128().as_u128()
+        self.answers.forget();
     }
 }
 
-async fn ask(known: &Known, token: &[u8]) -> Result<Kept, Refused> {
+async fn ask(known: &Known, token: &[u8]) -> Result<Introspected, Refused> {
     let unknown = |cause: String| Refused::Unknown(cause);
-    let (Some(client), Verification::Introspection(settings)) = (&known.client, &known.issuer.verification) else {
-        return Err(unknown("its certificates cannot be read".to_owned()));
+    let Verification::Introspection(settings) = &known.issuer.verification else {
+        return Err(unknown("it judges no opaque tokens".to_owned()));
     };
     let Ok(token) = std::str::from_utf8(token) else { return Err(Refused::Invalid("it is no text".to_owned())) };
     let form = form_urlencoded::Serializer::new(String::new())
         .append_pair("token", token)
         .append_pair("token_type_hint", "access_token")
         .finish();
-    let mut request = client
+    let mut request = known
+        .peer
+        .client()?
         .post(settings.url.clone())
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .header(ACCEPT, "application/json")
@@ -171,17 +115,16 @@ async fn ask(known: &Known, token: &[u8]) -> Result<Kept, Refused> {
     if let Some(authorization) = &settings.authorization {
         request = request.header(AUTHORIZATION, authorization);
     }
-    if !known.circuit.admits(Instant::now()) {
+    if !known.peer.circuit.admits(Instant::now()) {
         return Err(unknown("it was away a moment ago".to_owned()));
     }
-    let slot = tokio::time::timeout(settings.timeout, known.slots.acquire()).await;
-    let Ok(Ok(_slot)) = slot else { return Err(unknown("too many questions are on their way to it".to_owned())) };
+    let _slot = known.peer.slot(settings.timeout).await?;
     let asked_at = Instant::now();
     let answer = send(request, settings.timeout).await.map_err(|cause| {
-        known.circuit.failed(Instant::now());
+        known.peer.circuit.failed(Instant::now());
         unknown(cause.to_string())
     })?;
-    known.circuit.succeeded();
+    known.peer.circuit.succeeded();
     if answer.status != StatusCode::OK {
         return Err(unknown(format!("introspection answers {}", answer.status)));
     }
@@ -207,7 +150,5 @@ async fn ask(known: &Known, token: &[u8]) -> Result<Kept, Refused> {
     let invalid = |why: claims::Unfit| Refused::Invalid(why.to_string());
     claims::check(&claims, &conditions, SystemTime::now()).map_err(invalid)?;
     let token = claims::token(claims, &known.issuer.subject, known.issuer.subject_is_identity).map_err(invalid)?;
-    let length = u32::try_from(answer.body.len()).unwrap_or(u32::MAX);
-    let weight = length.saturating_mul(UNFOLDED).saturating_add(OVERHEAD);
-    Ok(Kept { token: Arc::new(token), weight, asked_at })
+    Ok(Introspected { token: Arc::new(token), length: answer.body.len(), asked_at })
 }

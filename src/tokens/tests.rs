@@ -6,7 +6,7 @@ mod signer;
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -176,7 +176,7 @@ struct Believer {
 fn believer(issuer: &Arc<Issuer>) -> Arc<Believer> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let tokens = Tokens::new(Arc::new(Metrics::new()));
-    let known = Arc::new(tokens.shared.meet(issuer));
+    let known = Arc::new(Known::meet(issuer));
     Arc::new(Believer { tokens, known })
 }
 

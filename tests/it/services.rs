@@ -1,7 +1,7 @@
 //! Services that are asked while a request is decided: what they are told, and that only their yes lets pass.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -249,6 +249,33 @@ fn a_yes_is_kept_for_its_time_and_a_no_never() {
     assert_eq!(opa.seen().len(), 1);
     let metrics = gateway.ops("GET", "/metrics").body;
     assert!(metrics.contains(r#"portcullis_service_questions_total{result="cached",service="policy"} 2"#), "{metrics}");
+}
+
+#[test]
+fn a_no_ends_the_yes_that_was_kept() {
+    let (kratos, service) = (Kratos::start(), Service::start());
+    let switch = |agrees: &Arc<AtomicBool>| {
+        let agrees = Arc::clone(agrees);
+        Service::answering(move |_| answer(if agrees.load(Ordering::SeqCst) { 200 } else { 403 }, "{}"))
+    };
+    let (first_agrees, second_agrees) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(true)));
+    let (first, second) = (switch(&first_agrees), switch(&second_agrees));
+    let top = format!(
+        "authorizers: {{ first: {{ http: {}, ttl: 60s }}, second: {{ http: {} }} }}",
+        first.url(),
+        second.url()
+    );
+    let gateway = gateway(&kratos, &service, &top, "    authorize: [first, second]");
+    let ann = kratos.sign_in("ann@example.com");
+    let status = || gateway.get("/api/1/x").cookie(&ann.cookie).send().status;
+    assert_eq!((status(), first.seen().len()), (200, 1));
+    first_agrees.store(false, Ordering::SeqCst);
+    second_agrees.store(false, Ordering::SeqCst);
+    // Older than a second, a kept answer refuses nobody: it is asked anew.
+    std::thread::sleep(Duration::from_millis(1100));
+    assert_eq!((status(), first.seen().len()), (403, 2));
+    second_agrees.store(true, Ordering::SeqCst);
+    assert_eq!(status(), 403, "the first said no since");
 }
 
 #[test]

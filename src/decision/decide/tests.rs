@@ -399,9 +399,9 @@ mod others {
     fn what_tells_nothing_is_not_kept() {
         let enrichment = Enrichment { call: call("profiles", "http://profiles/"), required: false };
         let rule = Rule { enrich: vec![enrichment], ..Rule::new("rule", session(|_| {})) };
-        for (body, kept) in [(r#"{"a":1}"#, true), ("null", false)] {
+        for (body, heard) in [(r#"{"a":1}"#, Heard::Yes), ("null", Heard::Nothing)] {
             let mut evidence = Evidence::new(Answer::fresh(known(|_| {})), Some(0));
-            assert_eq!(evidence.hear(&rule, &said(200, body)), kept, "{body}");
+            assert_eq!(evidence.hear(&rule, &said(200, body)), heard, "{body}");
         }
     }
 
