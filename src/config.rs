@@ -21,7 +21,7 @@ mod cors;
 pub(crate) mod decode;
 pub(crate) mod fault;
 mod headers;
-mod id_token;
+pub(crate) mod id_token;
 mod keys;
 pub(crate) mod kratos;
 mod listen;

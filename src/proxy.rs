@@ -17,7 +17,7 @@ mod exchange;
 mod first_line;
 mod forward;
 mod in_flight;
-mod page;
+pub(crate) mod page;
 mod phases;
 mod request_id;
 mod respond;

@@ -22,7 +22,7 @@ use crate::signing::keys::SigningKey;
 /// How long a token is good unless a rule says otherwise.
 const TTL: Duration = Duration::from_secs(300);
 /// The claims that are the gateway's own.
-const OWN_CLAIMS: [&str; 7] = ["iss", "sub", "aud", "iat", "nbf", "exp", "jti"];
+pub(crate) const OWN_CLAIMS: [&str; 7] = ["iss", "sub", "aud", "iat", "nbf", "exp", "jti"];
 /// The id of the built-in rule for the keys.
 pub(crate) const KEYS: &str = "keys";
 

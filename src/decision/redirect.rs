@@ -1,13 +1,14 @@
 //! Redirects: where to, in words that a request can fill but not turn elsewhere.
 
 use http::{HeaderValue, StatusCode};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 
 use crate::decision::expression::{Reads, Scope};
 use crate::decision::template::{Part, Template, TemplateError};
+use crate::decision::url_template::COMPONENT;
 
 /// All but what RFC 3986 leaves alone anywhere, and the slash.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+const PATH: &AsciiSet = &COMPONENT.remove(b'/');
 
 /// The same for the host that was asked, which was read as one: an IPv6 address has brackets and colons.
 const HOST: &AsciiSet = &PATH.remove(b'[').remove(b']').remove(b':');

@@ -6,7 +6,7 @@ use crate::decision::expression::{Reads, Scope};
 use crate::decision::template::{Part, Template, TemplateError};
 
 /// All but what RFC 3986 leaves alone anywhere.
-const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The longest URL that is asked, in bytes.
 const LONGEST: usize = 16 * 1024;

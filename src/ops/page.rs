@@ -4,8 +4,6 @@ use std::sync::LazyLock;
 
 use axum::response::IntoResponse;
 use axum::response::Response;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
@@ -20,21 +18,14 @@ use maud::DOCTYPE;
 use maud::Markup;
 use maud::PreEscaped;
 use maud::html;
-use sha2::Digest as _;
-use sha2::Sha256;
 
 use crate::proxy::ClientKind;
+use crate::proxy::page::style_only;
 
 const STYLE: &str = include_str!("style.css");
 
-/// Allows the style above, forms to ourselves, and nothing else. Made once, for its hash does not change.
-static CONTENT_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let hash = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    );
-    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
-});
+/// Made once, for its hash does not change.
+static CONTENT_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| style_only(STYLE, "'self'"));
 
 /// The pages there are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -24,14 +24,17 @@ a{color:var(--link)}\
 small{color:var(--muted)}\
 code{font:.85em ui-monospace,monospace;overflow-wrap:anywhere}";
 
-/// Allows the style above and nothing else. Made once, for its hash does not change.
-static CONTENT_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let hash = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
+/// Made once, for its hash does not change.
+static CONTENT_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| style_only(STYLE, "'none'"));
+
+/// The Content-Security-Policy of a page with this style in it, forms to `forms`, and nothing else.
+pub(crate) fn style_only(style: &str, forms: &str) -> HeaderValue {
+    let hash = STANDARD.encode(Sha256::digest(style.as_bytes()));
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action {forms}; frame-ancestors 'none'"
     );
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
-});
+}
 
 /// What the page says.
 pub(crate) struct Page<'a> {

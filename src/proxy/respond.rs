@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY};
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde::Serialize;
 
 use crate::decision::dress::{Dress, Sending};
@@ -14,14 +14,12 @@ use crate::decision::policy::{Login, PublicUrl};
 use crate::decision::refusal::Refusal;
 use crate::decision::request::Scheme;
 use crate::decision::rule::OnRefusal;
+use crate::decision::url_template::COMPONENT;
 use crate::proxy::client_kind::{ClientKind, is_safe};
 use crate::proxy::page::{self, Page};
 
 #[cfg(test)]
 mod tests;
-
-/// All but what RFC 3986 leaves alone anywhere: a `return_to` must survive every parser on its way.
-const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// After a refusal for an outage, when to come again: about when the next look at Kratos is due.
 const SOON: HeaderValue = HeaderValue::from_static("1");

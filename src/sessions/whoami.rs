@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::decision::credentials::{Credential, SESSION_TOKEN};
 use crate::decision::expression::Facts;
 use crate::decision::session::{Aal, Session, Tokenized};
+use crate::services::client::describe;
 use crate::sessions::facts;
 use crate::sessions::settings::Settings;
 
@@ -278,18 +279,6 @@ fn cookies(headers: &HeaderMap, session_cookies: &[Vec<u8>]) -> Vec<HeaderValue>
         })
         .cloned()
         .collect()
-}
-
-/// An error and its causes in one line.
-fn describe(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[derive(Deserialize)]

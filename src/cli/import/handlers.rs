@@ -11,6 +11,7 @@ use super::refusals::{Refusals, refusals};
 use super::source::{Handler, OathConfig, OathRule, text};
 use super::template::{Named, header};
 use super::{Verdict, remote, tokens};
+use crate::config::id_token::OWN_CLAIMS;
 
 /// Who may pass, in the order of strictness.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -238,7 +239,7 @@ impl Handled {
                 token.insert("audience".to_owned(), audience);
             }
             // Oathkeeper lets nobody overrule them either.
-            claims.retain(|name, _| !["iss", "sub", "iat", "nbf", "exp", "jti"].contains(&name.as_str()));
+            claims.retain(|name, _| !OWN_CLAIMS.contains(&name.as_str()));
             if !claims.is_empty() {
                 token.insert("claims".to_owned(), Value::Object(claims));
             }
