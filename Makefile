@@ -7,7 +7,10 @@ SHELL := bash
 # For `make dev`: more arguments, such as ARGS="--data accounts.sqlite".
 ARGS ?=
 
-.PHONY: bench check deny dev help lint prerequisites release test
+.PHONY: bench check deny dev fuzz help lint prerequisites release test
+
+fuzz: prerequisites ## Fuzzes each parser for a minute; see fuzz/run.
+	fuzz/run 60
 
 help: ## Tells what there is.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16

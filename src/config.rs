@@ -41,6 +41,7 @@ pub(crate) mod source;
 mod tests;
 pub(crate) mod units;
 mod upstreams;
+mod verification;
 
 /// A whole configuration, valid by construction.
 pub struct Config {

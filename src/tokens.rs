@@ -110,6 +110,30 @@ pub fn supposed(claims: serde_json::Map<String, serde_json::Value>) -> Option<To
     claims::token(claims, "sub", false).ok()
 }
 
+/// Reads of a token what can be read before its signature is looked at: for `fuzz/`.
+#[cfg(feature = "fuzzing")]
+pub fn read_unverified(token: &[u8]) {
+    use crate::decision::authenticate::Algorithm;
+    let jwt = Jwt {
+        jwks: Vec::new(),
+        algorithms: Algorithm::ALL.to_vec(),
+        issuers: Vec::new(),
+        audience: Vec::new(),
+        leeway: Duration::ZERO,
+        refresh_after: Duration::ZERO,
+        timeout: Duration::ZERO,
+        authority: None,
+    };
+    let _ = head(token, &jwt);
+    jwks::Contents::of(token);
+    if let Some(claims) = document::object(token) {
+        // Read strictly, it says to everybody what it said to us.
+        let again = serde_json::from_slice::<serde_json::Value>(token).ok();
+        assert_eq!(again, Some(serde_json::Value::Object(claims.clone())));
+        let _ = claims::token(claims, "sub", true);
+    }
+}
+
 impl Shared {
     fn known(&self, issuer: &Arc<Issuer>) -> Option<Arc<Known>> {
         let is_same = |known: &Known| Arc::ptr_eq(&known.issuer, issuer) || known.issuer == *issuer;
