@@ -128,6 +128,10 @@ impl Refusals {
     }
 
     fn add(&mut self, conditions: Map<String, Value>, action: &Map<String, Value>, handler: &Handler) {
+        if handler.name != "json" && !conditions.contains_key("status") {
+            let why = format!("`{}` answered failures, too; here it answers 401 and 403", handler.name);
+            self.improved.push(why);
+        }
         self.list.push(if conditions.is_empty() && handler.name == "json" {
             json!("json")
         } else {

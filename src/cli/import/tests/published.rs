@@ -212,6 +212,7 @@ fn the_published_rules_in_regexes_are_brought_over() {
         allow-anonymous-with-header-mutator: improved on purpose: requests that bring an `Authorization` header pass too; `anonymous` left them to whoever came next
         deny-anonymous: improved on purpose: a dot in its host stood for any character; here it is a dot
         deny-anonymous: improved on purpose: only requests that are safe to repeat are redirected
+        deny-anonymous: improved on purpose: `redirect` answered failures, too; here it answers 401 and 403
         allow-anonymous-with-id-token-mutator: improved on purpose: a dot in its host stood for any character; here it is a dot
         allow-anonymous-with-id-token-mutator: improved on purpose: `id_token` is signed with a new key: `portcullis keys generate id_token.pem` makes it, and /.well-known/jwks.json has it
         allow-anonymous-with-id-token-mutator: improved on purpose: requests that bring an `Authorization` header pass too; `anonymous` left them to whoever came next
