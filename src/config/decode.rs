@@ -146,6 +146,19 @@ impl Decoder<'_> {
         }
     }
 
+    /// What the named file says, and its path. It is watched from here on.
+    pub(crate) fn file(&mut self, node: &Node) -> Option<(PathBuf, Vec<u8>)> {
+        let name = self.text(node)?;
+        let path = self.folder.join(name);
+        match self.read(&path) {
+            Ok(bytes) => Some((path, bytes)),
+            Err(error) => {
+                self.report.fault(node.mark, format!("`{}` cannot be read: {error}", path.display()));
+                None
+            }
+        }
+    }
+
     /// A text that `parse` reads. Faults show what is written, not what the environment made of it.
     pub(crate) fn parsed<T>(&mut self, node: &Node, parse: impl FnOnce(&str) -> Result<T, Misread>) -> Option<T> {
         let text = self.text(node)?;

@@ -65,15 +65,13 @@ impl Signing {
     }
 
     fn key(&mut self, decoder: &mut Decoder<'_>, node: &Node) {
-        let Some(name) = decoder.text(node) else { return };
-        let path = decoder.folder.join(name);
-        match decoder.read(&path).map(|pem| SigningKey::parse(&pem)) {
-            Err(error) => decoder.report.fault(node.mark, format!("`{}` cannot be read: {error}", path.display())),
-            Ok(Err(error)) => decoder.report.fault(node.mark, format!("`{}` {error}", path.display())),
-            Ok(Ok(key)) if self.settings.keys.iter().any(|known| known.id() == key.id()) => {
+        let Some((path, pem)) = decoder.file(node) else { return };
+        match SigningKey::parse(&pem) {
+            Err(error) => decoder.report.fault(node.mark, format!("`{}` {error}", path.display())),
+            Ok(key) if self.settings.keys.iter().any(|known| known.id() == key.id()) => {
                 decoder.report.fault(node.mark, format!("`{}` holds a key that is listed already", path.display()));
             }
-            Ok(Ok(key)) => self.settings.keys.push(key),
+            Ok(key) => self.settings.keys.push(key),
         }
     }
 

@@ -163,21 +163,14 @@ fn tls(decoder: &mut Decoder<'_>, node: &Node) -> Option<proxy::settings::Tls> {
     Some(proxy::settings::Tls { certificate: certificate?.0, key: key?.0 })
 }
 
-/// A PEM file that holds a section of this kind: its path and what it says. It is watched from here on.
+/// A PEM file that holds a section of this kind: its path and what it says.
 pub(crate) fn pem(decoder: &mut Decoder<'_>, node: &Node, kind: &str) -> Option<(PathBuf, Vec<u8>)> {
-    let name = decoder.text(node)?;
-    let path = decoder.folder.join(name);
-    match decoder.read(&path) {
-        Err(error) => {
-            decoder.report.fault(node.mark, format!("`{}` cannot be read: {error}", path.display()));
-            None
-        }
-        Ok(bytes) if !holds_section(&bytes, kind) => {
-            decoder.report.fault(node.mark, format!("`{}` holds no PEM section `{kind}`", path.display()));
-            None
-        }
-        Ok(bytes) => Some((path, bytes)),
+    let (path, bytes) = decoder.file(node)?;
+    if !holds_section(&bytes, kind) {
+        decoder.report.fault(node.mark, format!("`{}` holds no PEM section `{kind}`", path.display()));
+        return None;
     }
+    Some((path, bytes))
 }
 
 /// What `ca` says: the certificates of an authority that vouches for https.

@@ -60,33 +60,21 @@ fn source(decoder: &mut Decoder<'_>, node: &Node) -> Option<KeySource> {
     if text.contains("://") {
         return decoder.parsed(node, web_url).map(KeySource::Url);
     }
-    let path = decoder.folder.join(&text);
-    match decoder.read(&path) {
-        Ok(document) => match Contents::of(&document) {
-            None | Some(Contents { usable: 0, .. }) => {
-                decoder.report.fault(node.mark, format!("`{}` is no JWKS with a key that can be used", path.display()));
-                None
-            }
-            Some(Contents { all, .. }) if all > MAX_KEYS => {
-                let why = format!("`{}` holds {all} keys; {MAX_KEYS} are the most", path.display());
-                decoder.report.fault(node.mark, why);
-                None
-            }
-            Some(Contents { secret, .. }) => {
-                if secret > 0 {
-                    let why =
-                        format!("`{}` holds private keys, with which anyone who reads it can sign", path.display());
-                    let cure = "leave only the public parts in it";
-                    decoder.report.warn(node.mark, why, Some(cure.to_owned()));
-                }
-                Some(KeySource::File(document.into()))
-            }
-        },
-        Err(error) => {
-            decoder.report.fault(node.mark, format!("`{}` cannot be read: {error}", path.display()));
-            None
-        }
+    let (path, document) = decoder.file(node)?;
+    let path = path.display();
+    let Some(Contents { all, secret, .. }) = Contents::of(&document).filter(|contents| contents.usable > 0) else {
+        decoder.report.fault(node.mark, format!("`{path}` is no JWKS with a key that can be used"));
+        return None;
+    };
+    if all > MAX_KEYS {
+        decoder.report.fault(node.mark, format!("`{path}` holds {all} keys; {MAX_KEYS} are the most"));
+        return None;
     }
+    if secret > 0 {
+        let why = format!("`{path}` holds private keys, with which anyone who reads it can sign");
+        decoder.report.warn(node.mark, why, Some("leave only the public parts in it".to_owned()));
+    }
+    Some(KeySource::File(document.into()))
 }
 
 fn algorithm(decoder: &mut Decoder<'_>, node: &Node) -> Option<Algorithm> {

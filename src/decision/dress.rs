@@ -92,15 +92,11 @@ impl Case {
     }
 
     pub fn is_conditional(&self) -> bool {
-        let answers_all = match &self.then {
-            Dress::Challenge(_) | Dress::Send(_) => false,
-            Dress::Usual(_) => true,
-        };
-        !(answers_all
-            && self.statuses.is_empty()
-            && self.errors.is_empty()
-            && self.accept.is_empty()
-            && self.from.is_empty())
+        !matches!(self.then, Dress::Usual(_))
+            || !self.statuses.is_empty()
+            || !self.errors.is_empty()
+            || !self.accept.is_empty()
+            || !self.from.is_empty()
     }
 }
 

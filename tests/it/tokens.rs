@@ -72,24 +72,24 @@ fn answer(status: u16, body: &str) -> String {
     format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
+/// These authenticators and rules, with the service as `app`.
+fn written(kratos: &Kratos, service: &Service, authenticators: &str, rules: &str) -> String {
+    let (kratos, service) = (kratos.url(), service.url());
+    format!("kratos: {kratos}\nupstreams: {{ app: {service} }}\nauthenticators:\n{authenticators}\nrules:\n{rules}\n")
+}
+
 fn configuration(kratos: &Kratos, service: &Service, jwks: &str, rules: &str) -> String {
-    format!(
-        "kratos: {}
-upstreams: {{ app: {} }}
-authenticators:
-  api: {{ jwt: {{ jwks: ['{jwks}'], issuers: https://issuer.test }} }}
-rules:
-{rules}
+    let authenticators = format!("  api: {{ jwt: {{ jwks: ['{jwks}'], issuers: https://issuer.test }} }}");
+    let rules = format!(
+        "{rules}
   - id: tokens
     match: {{ paths: [/tokens/**] }}
     authenticate: api
     upstream: app
     headers: {{ X-Who: '${{subject}}', X-Team: '${{claims.team}}', X-Session: '${{session}}' }}
-  - {{ id: sessions, match: {{ paths: [/sessions-only/**] }}, upstream: app }}
-",
-        kratos.url(),
-        service.url()
-    )
+  - {{ id: sessions, match: {{ paths: [/sessions-only/**] }}, upstream: app }}"
+    );
+    written(kratos, service, &authenticators, &rules)
 }
 
 const BOTH: &str = "  - { id: both, match: { paths: [/both/**] }, authenticate: [session, api], upstream: app }
@@ -295,21 +295,15 @@ fn an_opaque_token_is_asked_about_and_only_a_yes_is_kept() {
         }
     });
     let configuration = |ttl: &str, audience: &str| {
-        format!(
-            "kratos: {}
-upstreams: {{ app: {} }}
-authenticators:
-  hydra:
-    introspection: {{ url: '{}/introspect', basic: {{ username: gate, password: 'p:w' }}, audience: {audience}, ttl: {ttl} }}
-rules:
-  - {{ id: plain, match: {{ paths: [/plain/**] }}, authenticate: hydra, upstream: app }}
-  - {{ id: scoped, match: {{ paths: [/scoped/**] }}, authenticate: {{ hydra: {{ scopes: [c] }} }}, upstream: app }}
-  - {{ id: strict, match: {{ paths: [/strict/**] }}, authenticate: hydra, require: {{ checked_within: 0s }}, upstream: app }}
-",
-            kratos.url(),
-            service.url(),
+        let authenticators = format!(
+            "  hydra:
+    introspection: {{ url: '{}/introspect', basic: {{ username: gate, password: 'p:w' }}, audience: {audience}, ttl: {ttl} }}",
             hydra.url()
-        )
+        );
+        let rules = "  - { id: plain, match: { paths: [/plain/**] }, authenticate: hydra, upstream: app }
+  - { id: scoped, match: { paths: [/scoped/**] }, authenticate: { hydra: { scopes: [c] } }, upstream: app }
+  - { id: strict, match: { paths: [/strict/**] }, authenticate: hydra, require: { checked_within: 0s }, upstream: app }";
+        written(&kratos, &service, &authenticators, rules)
     };
     let mut gateway = Gateway::start(&configuration("1h", "x"));
     let status = |gateway: &Gateway, target: &str, token: &str| {
@@ -360,19 +354,13 @@ rules:
 fn tokens_are_found_where_they_are_carried_and_taken_from_there() {
     let (kratos, service, key) = (Kratos::start(), Service::start(), Key::new());
     let issuer = Issuer::start(&[&key]);
-    let gateway = Gateway::start(&format!(
-        "kratos: {}
-upstreams: {{ app: {} }}
-authenticators:
-  cookie: {{ jwt: {{ jwks: '{url}', issuers: https://issuer.test }}, from: {{ cookie: token }} }}
-  header: {{ jwt: {{ jwks: '{url}', issuers: https://issuer.test }}, from: {{ header: X-Api-Token }}, subject_is_identity: true }}
-rules:
-  - {{ id: all, authenticate: [session, cookie, header], upstream: app }}
-",
-        kratos.url(),
-        service.url(),
-        url = issuer.server.url()
-    ));
+    let url = issuer.server.url();
+    let authenticators = format!(
+        "  cookie: {{ jwt: {{ jwks: '{url}', issuers: https://issuer.test }}, from: {{ cookie: token }} }}
+  header: {{ jwt: {{ jwks: '{url}', issuers: https://issuer.test }}, from: {{ header: X-Api-Token }}, subject_is_identity: true }}"
+    );
+    let rules = "  - { id: all, authenticate: [session, cookie, header], upstream: app }";
+    let gateway = Gateway::start(&written(&kratos, &service, &authenticators, rules));
     let token = key.sign(json!({}));
     assert_eq!(gateway.get("/x").cookie(&format!("a=b; token={token}; c=d")).cookie("e=f").send().status, 200);
     assert_eq!(service.last().all("cookie"), ["a=b; c=d; e=f"]);
@@ -390,20 +378,14 @@ rules:
 fn no_token_reaches_a_service_but_the_one_that_was_judged() {
     let (kratos, service, key) = (Kratos::start(), Service::start(), Key::new());
     let issuer = Issuer::start(&[&key]);
-    let gateway = Gateway::start(&format!(
-        "kratos: {}
-upstreams: {{ app: {} }}
-authenticators:
-  cookie: {{ jwt: {{ jwks: '{url}' }}, from: {{ cookie: token }} }}
-  header: {{ jwt: {{ jwks: '{url}' }}, from: {{ header: X-Api-Token }} }}
-rules:
-  - {{ id: all, match: {{ paths: [/all/**] }}, authenticate: [cookie, header], forward_credentials: true, upstream: app }}
-  - {{ id: open, match: {{ paths: [/open/**] }}, access: optional, authenticate: [header, anonymous], upstream: app }}
-",
-        kratos.url(),
-        service.url(),
-        url = issuer.server.url()
-    ));
+    let url = issuer.server.url();
+    let authenticators = format!(
+        "  cookie: {{ jwt: {{ jwks: '{url}' }}, from: {{ cookie: token }} }}
+  header: {{ jwt: {{ jwks: '{url}' }}, from: {{ header: X-Api-Token }} }}"
+    );
+    let rules = "  - { id: all, match: { paths: [/all/**] }, authenticate: [cookie, header], forward_credentials: true, upstream: app }
+  - { id: open, match: { paths: [/open/**] }, access: optional, authenticate: [header, anonymous], upstream: app }";
+    let gateway = Gateway::start(&written(&kratos, &service, &authenticators, rules));
     let (good, lie) = (key.sign(json!({})), "a.b.c");
     let named = |name: &str, token: &str| gateway.get("/all/x").header(name, token.to_owned());
     // The one that decided is forwarded, and no other: not one in another place, nor under a name that reads like it.

@@ -72,9 +72,7 @@ fn filled(value: Value, actions: &[Action], named: &Named) -> Result<Value, Stri
                     _ => {
                         let action = piece.parse::<usize>().ok().and_then(|at| actions.get(at)).ok_or("it is odd")?;
                         go.push_str(&action.go);
-                        if action.is_text && action.go.contains(".Extra") {
-                            is_text = true;
-                        }
+                        is_text |= action.is_text && action.go.contains(".Extra");
                     }
                 }
             }

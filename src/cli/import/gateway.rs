@@ -109,17 +109,7 @@ impl Gateway {
             let place = fault.path.strip_prefix("rules[").and_then(|rest| rest.split_once(']'));
             let Some((Ok(at), key)) = place.map(|(at, key)| (at.parse::<usize>(), key)) else {
                 mended |= self.close_users(fault, notes);
-                if fault.path.starts_with("kratos.cors") && self.listeners.cors.take().is_some() {
-                    let why = format!("`serve.proxy.cors`: {}; say it in `cors` of the rules it is for", fault.message);
-                    notes.whole(Verdict::Dropped, why);
-                    mended = true;
-                }
-                if fault.path.starts_with("id_token") && self.definitions.issuer.take().is_some() {
-                    for rule in self.rules.iter_mut().filter(|rule| rule.handled.id_token.is_some()) {
-                        rule.close(&format!("`id_token` cannot be said: {}", fault.message), notes);
-                    }
-                    mended = true;
-                }
+                mended |= fault.path.starts_with("kratos.cors") && self.drop_cors(fault, notes);
                 if fault.path.starts_with("login") && self.logins.len() > 1 && !mended {
                     let login = self.logins.remove(0);
                     let next = &self.logins[0];
@@ -148,10 +138,7 @@ impl Gateway {
                     mended = true;
                 }
                 None if key.starts_with(".cors") && self.listeners.cors.is_some() => {
-                    let why = format!("`serve.proxy.cors`: {}; say it in `cors` of the rules it is for", fault.message);
-                    notes.whole(Verdict::Dropped, why);
-                    self.listeners.cors = None;
-                    mended = true;
+                    mended |= self.drop_cors(fault, notes);
                 }
                 None if key.starts_with(".rewrite") && rule.upstream.is_some() => {
                     // Without it, clients would reach other paths of the service than before.
@@ -180,16 +167,30 @@ impl Gateway {
         mended || !rules.is_empty()
     }
 
+    /// What pages of other origins may do cannot be said; whether it was said until now.
+    fn drop_cors(&mut self, fault: &Fault, notes: &mut Notes) -> bool {
+        let was_said = self.listeners.cors.take().is_some();
+        if was_said {
+            let why = format!("`serve.proxy.cors`: {}; say it in `cors` of the rules it is for", fault.message);
+            notes.whole(Verdict::Dropped, why);
+        }
+        was_said
+    }
+
     /// A definition is faulty: whoever uses it lets nobody pass.
     fn close_users(&mut self, fault: &Fault, notes: &mut Notes) -> bool {
         let mut parts = fault.path.split('.');
-        let (Some(section @ ("authenticators" | "authorizers" | "enrichers")), Some(name)) =
-            (parts.next(), parts.next())
-        else {
-            return false;
+        let (name, users): (&str, &dyn Fn(&Handled) -> bool) = match (parts.next(), parts.next()) {
+            (Some(section @ ("authenticators" | "authorizers" | "enrichers")), Some(name)) => {
+                self.definitions.forget(section, name);
+                (name, &move |handled| handled.uses(section, name))
+            }
+            (Some(section @ "id_token"), _) if self.definitions.issuer.take().is_some() => {
+                (section, &|handled| handled.id_token.is_some())
+            }
+            _ => return false,
         };
-        self.definitions.forget(section, name);
-        for rule in self.rules.iter_mut().filter(|rule| rule.handled.uses(section, name)) {
+        for rule in self.rules.iter_mut().filter(|rule| users(&rule.handled)) {
             rule.close(&format!("`{name}` cannot be said: {}", fault.message), notes);
         }
         true

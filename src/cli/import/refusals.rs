@@ -90,7 +90,7 @@ impl Refusals {
     /// The conditions of one `when`; nothing where one of them cannot be said.
     fn conditions(&mut self, when: &Value) -> Option<Map<String, Value>> {
         let mut conditions = Map::new();
-        let statuses = when.get("error").map(texts).unwrap_or_default();
+        let errors = when.get("error").map(texts).unwrap_or_default();
         let status = |error: &String| match error.as_str() {
             "unauthorized" => Some(401),
             "forbidden" => Some(403),
@@ -98,13 +98,12 @@ impl Refusals {
             "internal_server_error" => Some(500),
             _ => None,
         };
-        let known = statuses.iter().filter_map(status).collect::<Vec<_>>();
-        if known.is_empty() && !statuses.is_empty() {
-            self.dropped.push(format!("an error handler answers `{}`, which is no error", statuses.join("`, `")));
-            return None;
-        }
-        let statuses = known;
-        if !statuses.is_empty() {
+        if !errors.is_empty() {
+            let statuses = errors.iter().filter_map(status).collect::<Vec<_>>();
+            if statuses.is_empty() {
+                self.dropped.push(format!("an error handler answers `{}`, which is no error", errors.join("`, `")));
+                return None;
+            }
             conditions.insert("status".to_owned(), json!(statuses));
         }
         let request = when.get("request").unwrap_or(&Value::Null);
@@ -152,7 +151,7 @@ impl Refusals {
                 self.word = Some("auto");
                 self.login = redirect.get("to").and_then(text);
                 self.improved.clear();
-                if redirect.get("status").is_none_or(|status| texts(status).iter().any(|status| status == "403")) {
+                if lists(redirect, "status", "403").unwrap_or(true) {
                     let why = "whoever is signed in and still refused is told so, not sent to sign in again";
                     self.improved.push(why.to_owned());
                 }
@@ -162,18 +161,20 @@ impl Refusals {
     }
 }
 
+/// Whether a condition names this among others; nothing where there is no such condition.
+fn lists(conditions: &Map<String, Value>, key: &str, wanted: &str) -> Option<bool> {
+    conditions.get(key).map(|value| texts(value).iter().any(|text| text == wanted))
+}
+
 /// Whether the conditions are those under which `auto` redirects: a session is missing, and a page is wanted.
 fn is_for_browsers(conditions: &Map<String, Value>) -> bool {
-    let is = |key: &str, known: &[&str]| match conditions.get(key) {
+    let lists_only = |key: &str, known: &[&str]| match conditions.get(key) {
         None => true,
         Some(value) => texts(value).iter().all(|text| known.contains(&text.as_str())),
     };
-    let wants_pages = texts(conditions.get("accept").unwrap_or(&Value::Null)).iter().any(|range| range == "text/html");
-    let names_401 = conditions.get("status").is_none_or(|status| texts(status).iter().any(|status| status == "401"));
-    is("status", &["401", "403"])
-        && names_401
-        && wants_pages
-        && conditions.contains_key("accept")
-        && is("accept", &["text/html", "text/*"])
+    lists_only("status", &["401", "403"])
+        && lists(conditions, "status", "401").unwrap_or(true)
+        && lists_only("accept", &["text/html", "text/*"])
+        && lists(conditions, "accept", "text/html").unwrap_or(false)
         && !conditions.contains_key("from")
 }
